@@ -1,0 +1,54 @@
+//! The few pure questions the core asks of its host.
+
+use crate::{NodeId, QuorumSet, SlotIndex, Timer, Value};
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+
+/// What a value is checked for. Nomination may be stricter than balloting, never the other way round.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Purpose {
+    /// To vote for it in nomination.
+    Nomination,
+    /// To follow a ballot on it.
+    Ballot,
+}
+
+/// How far a value could be checked.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Validity {
+    /// Never vote for it.
+    Invalid,
+    /// Plausible, but the ledger it builds on is not ours now: follow, but emit nothing in this slot any more.
+    NotCurrent,
+    /// Checked against the ledger it builds on.
+    Valid,
+}
+
+/// Questions about values and leaders. Same question, same answer, as long as the host's ledger has not moved.
+pub trait Driver {
+    /// How far can this value be checked?
+    fn validate(&self, slot: SlotIndex, value: &Value, purpose: Purpose) -> Validity;
+
+    /// A valid value made from an invalid one, if that is possible.
+    fn extract_valid(&self, slot: SlotIndex, value: &Value) -> Option<Value>;
+
+    /// Folds the candidates into one value. A pure function of the set.
+    fn combine(&self, slot: SlotIndex, candidates: &BTreeSet<Value>) -> Option<Value>;
+
+    /// The number by which leaders are ranked in a round: the higher, the better.
+    fn priority(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64;
+
+    /// The number a node's weight is held against: at or below, the node is in the neighbourhood of the round.
+    fn neighborhood(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64;
+
+    /// The number by which the values of one leader are ranked in a round.
+    fn value_hash(&self, slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64;
+
+    /// The weight of `node` in the local set without the local node (0 to 2^64−1).
+    fn weight(&self, node: NodeId, others: &QuorumSet) -> u64 {
+        others.weight(node)
+    }
+
+    /// How long to wait in `round` (nomination round or ballot counter, from 1).
+    fn timeout(&self, timer: Timer, round: u32) -> Duration;
+}

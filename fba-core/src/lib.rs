@@ -1,0 +1,19 @@
+//! The Stellar Consensus Protocol (SCP) as a pure state machine.
+//!
+//! `docs/protocol.md` states every rule with a number (`N1`…, `B1`…); the code cites the numbers. The crate knows no
+//! sockets, files, clocks, signatures, JSON, ledgers, transactions or logging: inputs and outputs are data
+//! ([`Node::handle`]), time is a number that comes back, and the few questions about values go to a [`Driver`].
+#![cfg_attr(not(test), no_std)]
+extern crate alloc;
+
+mod driver;
+mod effect;
+mod id;
+mod quorum_set;
+mod statement;
+
+pub use driver::{Driver, Purpose, Validity};
+pub use effect::{Effect, Evidence, Input, Moved, Rejected, Rule, Timer};
+pub use id::{Hash, NodeId, SlotIndex, Value};
+pub use quorum_set::{QuorumSet, QuorumSetError};
+pub use statement::{Attested, Ballot, Malformed, Pledge, SenderSet, Statement};
