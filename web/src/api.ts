@@ -20,6 +20,7 @@ export type NodeInfo = {
   node: string;
   name: string;
   organization: string;
+  /** SHA-256 of the network's passphrase, in hex. */
   network: string;
   validator: boolean;
   sync: Sync;

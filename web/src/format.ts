@@ -24,16 +24,20 @@ export function longSpan(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-/** The reader's local time of day, to the millisecond. */
+/** The reader's local time of day, `14:02:07`. */
 export function timeOfDay(ms: number): string {
   const date = new Date(ms);
-  const two = (value: number) => String(value).padStart(2, "0");
-  const millis = String(date.getMilliseconds()).padStart(3, "0");
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${millis}`;
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+/** What `timeOfDay` leaves out: `.045`. */
+export function millis(ms: number): string {
+  return `.${String(ms % 1_000).padStart(3, "0")}`;
 }
 
 export function utc(ms: number): string {
-  return new Date(ms).toISOString();
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? "" : date.toISOString();
 }
 
 /** The first characters of a hash. */

@@ -90,7 +90,7 @@ export class Live {
       sync: (sync) => {
         if (this.node !== null) this.node = { ...this.node, sync };
       },
-      reset: () => void this.#loadLedgers(),
+      reset: () => void this.#loadLedgers({ anew: true }),
       lost: () => this.#lost(),
     });
   }
@@ -115,8 +115,13 @@ export class Live {
     if (newest !== undefined && ledger.sequence > newest + 1) void this.#loadLedgers();
   }
 
-  async #loadLedgers(): Promise<void> {
-    await this.#ask(async () => this.#merge(await fetchLedgers(KEPT)));
+  /** `anew`: what was shown may be of another network, or of a store that was lost since. */
+  async #loadLedgers({ anew = false } = {}): Promise<void> {
+    await this.#ask(async () => {
+      const found = await fetchLedgers(KEPT);
+      if (anew) this.ledgers = [];
+      this.#merge(found);
+    });
   }
 
   /** Puts ledgers in by sequence. A ledger never changes, but a live one carries timings that a stored one lacks. */
