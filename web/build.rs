@@ -64,7 +64,6 @@ fn build() -> Result<PathBuf, String> {
         println!("cargo::rerun-if-changed={source}");
     }
     check_node()?;
-    println!("cargo::warning=building the dashboard with Node");
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("web");
     for source in SOURCES {
         mirror(Path::new(source), &folder.join(source))

@@ -82,11 +82,13 @@ browserTest("a broken stream is said, and made up for without a gap", { allow: F
   node.dropStreams();
   await pill(page, "reconnecting");
   await page.getByRole("alert").filter({ hasText: "Connection to the node lost" }).waitFor();
-  const newest = [1, 2, 3].map(() => node.close()).at(-1).sequence;
+  await shot(page, "reconnecting");
+  const newest = [900, 3400, 1000].map((intervalMs) => node.close({ intervalMs })).at(-1).sequence;
   node.broken.clear();
   await pill(page, "live");
   await row(page, newest).waitFor();
   await assertNoGap(page, newest);
+  await shot(page, "back");
   assert.match(node.streamsAsked.at(-1), /since=\d+/);
 });
 
@@ -139,6 +141,7 @@ browserTest(
     await page.getByRole("rowheader", { name: /Aurora Bank 1 of 1 agree/ }).waitFor();
     await page.getByRole("cell", { name: "never" }).waitFor();
     await page.getByText("1 agree, 2 more needed").waitFor();
+    await shot(page, "states");
   },
 );
 
@@ -213,6 +216,33 @@ browserTest(
     await page.getByRole("alert").waitFor({ state: "detached" });
   },
 );
+
+browserTest("a part that cannot be read is named while the rest goes on", { allow: FAILED_REQUEST }, async (page, node) => {
+  await pill(page, "live");
+  node.broken.add("/v1/quorum");
+  await page.getByRole("alert").filter({ hasText: "v1/quorum answered 503" }).waitFor();
+  await pill(page, "live");
+  await row(page, node.close().sequence).waitFor();
+  node.broken.clear();
+  await page.getByRole("alert").waitFor({ state: "detached" });
+});
+
+browserTest("ledgers that could not be read at first are asked for again", {
+  allow: FAILED_REQUEST,
+  prepare: (node) => node.broken.add("/v1/ledgers"),
+}, async (page, node) => {
+  await page.getByText("Ledgers could not be read").waitFor();
+  node.broken.clear();
+  await row(page, node.ledgers.at(-1).sequence).waitFor();
+});
+
+browserTest("a node that goes silent with its stream open is noticed", { allow: FAILED_REQUEST }, async (page, node) => {
+  await pill(page, "live");
+  node.silent = true;
+  await pill(page, "reconnecting");
+  node.silent = false;
+  await pill(page, "live");
+});
 
 browserTest(
   "hostile names are shown as text",

@@ -56,6 +56,8 @@ export class FakeNode {
   };
   /** Paths that answer 503. */
   broken = new Set();
+  /** Takes requests and answers none, as a machine that went away does; open streams stay. */
+  silent = false;
   /** The query of every stream that was opened. */
   streamsAsked = [];
   #streams = new Set();
@@ -118,6 +120,7 @@ export class FakeNode {
 
   async #answer(request, response) {
     const url = new URL(request.url, this.url);
+    if (this.silent) return undefined;
     if (this.broken.has(url.pathname)) return response.writeHead(503, HEADERS).end();
     if (url.pathname === "/v1/node") return json(response, this.node);
     if (url.pathname === "/v1/quorum") return json(response, this.quorum);

@@ -49,14 +49,14 @@ function watch(url) {
   };
 }
 
-/** The first HTTP address that the demo prints. */
-async function firstAddress(demo) {
-  for await (const line of createInterface({ input: demo.stdout })) {
-    const found = /https?:\/\/[\w.:[\]]+\/?/.exec(line);
-    if (found !== null) {
-      demo.stdout.resume();
-      return found[0];
-    }
-  }
-  throw new Error("the demo ended before it printed an HTTP address");
+/** The first HTTP address that the demo prints. Its lines are read to the end: a full pipe would stop it. */
+function firstAddress(demo) {
+  return new Promise((resolve, reject) => {
+    const lines = createInterface({ input: demo.stdout });
+    lines.on("line", (line) => {
+      const found = /https?:\/\/[\w.:[\]]+\/?/.exec(line);
+      if (found !== null) resolve(found[0]);
+    });
+    lines.on("close", () => reject(new Error("the demo ended before it printed an HTTP address")));
+  });
 }

@@ -159,9 +159,12 @@ function readQuorum(value: unknown): Quorum {
   return { node: text(json.node), quorumSet: readQuorumSet(json.quorum_set), nodes };
 }
 
+/** The server answered, and not with what was asked for. */
+export class Refused extends Error {}
+
 async function get(path: string): Promise<unknown> {
   const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (!answer.ok) throw new Error(`${path} answered ${answer.status} ${answer.statusText}`.trim());
+  if (!answer.ok) throw new Refused(`${path} answered ${answer.status} ${answer.statusText}`.trim());
   return answer.json();
 }
 

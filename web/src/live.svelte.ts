@@ -5,6 +5,7 @@ import {
   fetchNode,
   fetchQuorum,
   openStream,
+  Refused,
   type Ledger,
   type NodeInfo,
   type Phase,
@@ -28,7 +29,7 @@ export class Live {
   /** Newest first; `null` until the first answer. */
   ledgers = $state.raw<Ledger[] | null>(null);
   phase = $state.raw<Phase | null>(null);
-  /** Why the last request failed; `null` once one has succeeded. */
+  /** Why something could not be read the last time; `null` once everything could. */
   error = $state<string | null>(null);
   /** `performance.now()` of the newest close, so that no two clocks are compared. */
   closedAt = $state<number | null>(null);
@@ -40,13 +41,16 @@ export class Live {
   #closeStream: (() => void) | null = null;
   #retry: number | undefined;
   #retryMs = FIRST_RETRY_MS;
-  #polling = false;
+  /** Ledgers to fetch with the next question: what is missing, or all `anew` because those shown may be of another network. */
+  #wanted: "missing" | "anew" | null = "missing";
+  #asking = false;
+  #askAgain = false;
 
   /** Starts everything; returns the function that stops it. */
   start(): () => void {
     const visibility = () => (document.visibilityState === "hidden" ? this.#pause() : this.#resume());
     document.addEventListener("visibilitychange", visibility);
-    const poll = setInterval(() => void this.#poll(), POLL_MS);
+    const poll = setInterval(() => void this.#refresh(), POLL_MS);
     const tick = setInterval(() => (this.now = performance.now()), 1_000);
     visibility();
     return () => {
@@ -68,7 +72,7 @@ export class Live {
     this.connection = this.node === null ? "connecting" : "reconnecting";
     this.#retryMs = FIRST_RETRY_MS;
     this.#connect();
-    void this.#poll();
+    void this.#refresh();
   }
 
   /** The stream is opened first and the snapshot is read once it is open, so that no close falls between the two. */
@@ -79,8 +83,7 @@ export class Live {
       open: () => {
         this.connection = "live";
         this.#retryMs = FIRST_RETRY_MS;
-        void this.#loadLedgers();
-        void this.#poll();
+        this.#want("missing");
       },
       ledger: (ledger) => this.#closed(ledger),
       phase: (phase) => {
@@ -90,7 +93,7 @@ export class Live {
       sync: (sync) => {
         if (this.node !== null) this.node = { ...this.node, sync };
       },
-      reset: () => void this.#loadLedgers({ anew: true }),
+      reset: () => this.#want("anew"),
       lost: () => this.#lost(),
     });
   }
@@ -104,7 +107,6 @@ export class Live {
     // Jittered, or every open dashboard would come back in the same instant.
     this.#retry = setTimeout(() => this.#connect(), this.#retryMs * (0.75 + Math.random() / 2));
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
-    void this.#poll();
   }
 
   #closed(ledger: Ledger): void {
@@ -112,16 +114,7 @@ export class Live {
     this.heardAt = performance.now();
     if (newest === undefined || ledger.sequence > newest) this.closedAt = this.heardAt;
     this.#merge([ledger]);
-    if (newest !== undefined && ledger.sequence > newest + 1) void this.#loadLedgers();
-  }
-
-  /** `anew`: what was shown may be of another network, or of a store that was lost since. */
-  async #loadLedgers({ anew = false } = {}): Promise<void> {
-    await this.#ask(async () => {
-      const found = await fetchLedgers(KEPT);
-      if (anew) this.ledgers = [];
-      this.#merge(found);
-    });
+    if (newest !== undefined && ledger.sequence > newest + 1) this.#want("missing");
   }
 
   /** Puts ledgers in by sequence. A ledger never changes, but a live one carries timings that a stored one lacks. */
@@ -138,32 +131,66 @@ export class Live {
     this.ledgers = [...bySequence.values()].sort((a, b) => b.sequence - a.sequence).slice(0, KEPT);
   }
 
-  async #poll(): Promise<void> {
-    if (this.#polling || this.connection === "paused") return;
-    this.#polling = true;
-    const answered = await this.#ask(async () => {
-      const [node, quorum] = await Promise.all([fetchNode(), fetchQuorum()]);
-      this.node = node;
-      this.quorum = quorum;
-      this.phase ??= node.slot;
-      const newest = this.ledgers?.[0]?.sequence ?? 0;
-      const unseen = this.closedAt === null || (node.ledger !== null && node.ledger.sequence > newest);
-      if (node.ledger !== null && unseen) this.closedAt = performance.now() - node.ledger.ageMs;
-    });
-    this.#polling = false;
-    // A connection that died without a word: the stream still looks open, the question went unanswered.
-    if (!answered && this.connection === "live") this.#lost();
+  #want(ledgers: "missing" | "anew"): void {
+    if (this.#wanted !== "anew") this.#wanted = ledgers;
+    void this.#refresh();
   }
 
-  async #ask(question: () => Promise<void>): Promise<boolean> {
-    try {
-      await question();
+  /** Asks one question at a time; one that comes meanwhile is asked after it. */
+  async #refresh(): Promise<void> {
+    if (this.connection === "paused") return;
+    if (this.#asking) {
+      this.#askAgain = true;
+      return;
+    }
+    this.#asking = true;
+    do {
+      this.#askAgain = false;
+      await this.#ask();
+    } while (this.#askAgain);
+    this.#asking = false;
+  }
+
+  /** Shows whatever could be read, and says what could not. */
+  async #ask(): Promise<void> {
+    const wanted = this.#wanted;
+    this.#wanted = null;
+    const ledgers = wanted === null ? Promise.resolve(null) : fetchLedgers(KEPT);
+    const answers = await Promise.allSettled([ledgers, fetchNode(), fetchQuorum()]);
+    const [found, node, quorum] = [valueOf(answers[0]), valueOf(answers[1]), valueOf(answers[2])];
+    if (found !== null) {
+      if (wanted === "anew") this.ledgers = [];
+      this.#merge(found);
+    } else if (wanted !== null) {
+      this.#wanted ??= wanted;
+    }
+    if (node !== null) this.#heard(node);
+    if (quorum !== null) this.quorum = quorum;
+    this.#judge(answers.flatMap((answer): unknown[] => (answer.status === "rejected" ? [answer.reason] : [])));
+  }
+
+  #heard(node: NodeInfo): void {
+    this.node = node;
+    this.phase ??= node.slot;
+    const newest = this.ledgers?.[0]?.sequence ?? 0;
+    const unseen = this.closedAt === null || (node.ledger !== null && node.ledger.sequence > newest);
+    if (node.ledger !== null && unseen) this.closedAt = performance.now() - node.ledger.ageMs;
+  }
+
+  #judge(failures: unknown[]): void {
+    const [failure] = failures;
+    if (failure === undefined) {
       this.error = null;
       this.heardAt = performance.now();
-      return true;
-    } catch (error) {
-      this.error = error instanceof Error ? error.message : String(error);
-      return false;
+      return;
     }
+    this.error = failure instanceof Error ? failure.message : String(failure);
+    // A refusal is an answer. No answer at all is a connection that died without a word: the stream only looks open.
+    const unanswered = failures.some((one) => !(one instanceof Refused));
+    if (unanswered && this.connection === "live") this.#lost();
   }
+}
+
+function valueOf<T>(answer: PromiseSettledResult<T>): T | null {
+  return answer.status === "fulfilled" ? answer.value : null;
 }
