@@ -82,6 +82,7 @@ browserTest("a broken stream is said, and made up for without a gap", { allow: F
   node.dropStreams();
   await pill(page, "reconnecting");
   await page.getByRole("alert").filter({ hasText: "Connection to the node lost" }).waitFor();
+  await page.getByText("was in sync").waitFor();
   await shot(page, "reconnecting");
   const newest = [900, 3400, 1000].map((intervalMs) => node.close({ intervalMs })).at(-1).sequence;
   node.broken.clear();

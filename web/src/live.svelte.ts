@@ -171,7 +171,7 @@ export class Live {
 
   #heard(node: NodeInfo): void {
     this.node = node;
-    this.phase ??= node.slot;
+    if (node.slot !== null && node.slot.slot > (this.phase?.slot ?? -1)) this.phase = node.slot;
     const newest = this.ledgers?.[0]?.sequence ?? 0;
     const unseen = this.closedAt === null || (node.ledger !== null && node.ledger.sequence > newest);
     if (node.ledger !== null && unseen) this.closedAt = performance.now() - node.ledger.ageMs;
