@@ -113,8 +113,9 @@ impl Balloting {
         let statement = &attested.statement;
         // S1: whose slices are unknown cannot be counted; EXTERNALIZE needs no slices (F4).
         match (&statement.pledge, &attested.quorum_set) {
-            (Pledge::Externalize { .. }, _) | (_, SenderSet::Known(_)) => {}
-            (_, SenderSet::Unresolved) => return Err(Rejected::QuorumSetUnresolved),
+            (Pledge::Externalize { .. }, _) => {}
+            (_, SenderSet::Known(set)) if set.is_sane() => {}
+            (_, SenderSet::Known(_) | SenderSet::Unresolved) => return Err(Rejected::QuorumSetUnresolved),
         }
         statement.check().map_err(Rejected::Malformed)?;
         if !self.tally.is_news(statement) {
@@ -358,8 +359,8 @@ impl Balloting {
         let statement = turn.local.statement(turn.out.slot(), self.state.pledge());
         // S7: not well-formed, not newer or not valid: only a host that changed its mind, or a network in which quorums
         // no longer intersect, leads here. Saying nothing is always safe.
-        let is_news = self.tally.is_news(&statement) && statement.pledge.check_prepare().is_ok();
-        if !is_news {
+        let is_sound = turn.local.set.is_sane() && statement.pledge.check_prepare().is_ok();
+        if !is_sound || !self.tally.is_news(&statement) {
             return None;
         }
         match validity(&statement, turn) {
