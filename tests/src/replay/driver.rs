@@ -59,7 +59,11 @@ impl Answers {
         key: &K,
         column: impl Fn(&Table) -> &BTreeMap<K, u64>,
     ) -> u64 {
-        let answer = self.tables.get(&slot).and_then(|rounds| rounds.get(&round)).and_then(|t| column(t).get(key));
+        let answer = self
+            .tables
+            .get(&slot)
+            .and_then(|rounds| rounds.get(&round))
+            .and_then(|t| column(t).get(key));
         answer.copied().unwrap_or_else(|| {
             *self.unanswered.borrow_mut() = Some(format!("{what} of round {round} in slot {slot}"));
             0
@@ -74,7 +78,10 @@ impl Table {
         value: impl Fn(&str) -> Result<Value, String>,
     ) -> Result<Self, String> {
         let nodes = |column: &BTreeMap<String, u64>| -> Result<BTreeMap<NodeId, u64>, String> {
-            column.iter().map(|(name, n)| Ok((node(name)?, *n))).collect()
+            column
+                .iter()
+                .map(|(name, n)| Ok((node(name)?, *n)))
+                .collect()
         };
         Ok(Self {
             priority: nodes(&round.priority)?,
@@ -94,7 +101,10 @@ impl Driver for Answers {
             Purpose::Nomination => self.nomination_levels.get(value),
             Purpose::Ballot => None,
         };
-        match stricter.or_else(|| self.levels.get(value)).unwrap_or(&self.default_level) {
+        match stricter
+            .or_else(|| self.levels.get(value))
+            .unwrap_or(&self.default_level)
+        {
             Level::Invalid => Validity::Invalid,
             // The core does not tell "structurally valid" yet (tag tx-set-download).
             Level::MaybeValidNotCurrent | Level::StructurallyValid => Validity::NotCurrent,
@@ -112,16 +122,28 @@ impl Driver for Answers {
             Combine::LexicographicMax => candidates.last().cloned(),
         };
         self.combined.borrow_mut().push(Combined {
-            candidates: candidates.iter().map(|value| hex::encode(value.as_bytes())).collect(),
-            composite: composite.as_ref().map(|value| hex::encode(value.as_bytes())),
+            candidates: candidates
+                .iter()
+                .map(|value| hex::encode(value.as_bytes()))
+                .collect(),
+            composite: composite
+                .as_ref()
+                .map(|value| hex::encode(value.as_bytes())),
         });
         composite
     }
 
     fn priority(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
         match self.hash_source {
-            HashSource::Steps => self.priorities.0.get(&node).copied().unwrap_or(self.priorities.1),
-            HashSource::Table => self.from_table(slot, round, "priority", &node, |table| &table.priority),
+            HashSource::Steps => self
+                .priorities
+                .0
+                .get(&node)
+                .copied()
+                .unwrap_or(self.priorities.1),
+            HashSource::Table => {
+                self.from_table(slot, round, "priority", &node, |table| &table.priority)
+            }
             HashSource::StellarSha256 => leader::priority(slot, previous, round, node),
         }
     }
@@ -129,21 +151,33 @@ impl Driver for Answers {
     fn neighborhood(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
         match self.hash_source {
             HashSource::Steps => 0,
-            HashSource::Table => self.from_table(slot, round, "neighborhood", &node, |table| &table.neighborhood),
+            HashSource::Table => self.from_table(slot, round, "neighborhood", &node, |table| {
+                &table.neighborhood
+            }),
             HashSource::StellarSha256 => leader::neighborhood(slot, previous, round, node),
         }
     }
 
     fn value_hash(&self, slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64 {
         match self.hash_source {
-            HashSource::Steps => self.value_hashes.0.get(value).copied().unwrap_or(self.value_hashes.1),
-            HashSource::Table => self.from_table(slot, round, "value hash", value, |table| &table.value_hashes),
+            HashSource::Steps => self
+                .value_hashes
+                .0
+                .get(value)
+                .copied()
+                .unwrap_or(self.value_hashes.1),
+            HashSource::Table => self.from_table(slot, round, "value hash", value, |table| {
+                &table.value_hashes
+            }),
             HashSource::StellarSha256 => leader::value_hash(slot, previous, round, value),
         }
     }
 
     fn timeout(&self, timer: Timer, round: u32) -> Duration {
-        let Growth { initial_ms, increment_ms } = match timer {
+        let Growth {
+            initial_ms,
+            increment_ms,
+        } = match timer {
             Timer::Nomination => self.timeouts.nomination,
             Timer::Ballot => self.timeouts.ballot,
         };
