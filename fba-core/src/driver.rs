@@ -52,4 +52,14 @@ pub trait Driver {
 
     /// How long to wait in `round` (nomination round or ballot counter, from 1).
     fn timeout(&self, timer: Timer, round: u32) -> Duration;
+
+    /// The value without its upgrades; `None` if it carries none (N12). A host without upgrades need not answer.
+    fn strip_upgrades(&self, _slot: SlotIndex, _value: &Value) -> Option<Value> {
+        None
+    }
+
+    /// After how many nomination timeouts upgrades are given up, when nothing else is voted for (N12).
+    fn upgrade_timeouts(&self) -> u32 {
+        u32::MAX
+    }
 }

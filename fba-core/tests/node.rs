@@ -76,7 +76,7 @@ fn ballot(counter: u32, v: u8) -> Ballot {
 
 /// Five nodes, four needed: two are v-blocking, four a quorum.
 fn core5() -> QuorumSet {
-    QuorumSet::new(4, (0..5).map(node).collect(), Vec::new()).unwrap()
+    QuorumSet::new(4, (0..5).map(node).collect(), Vec::new()).expect("sane")
 }
 
 fn says(n: u8, pledge: Pledge) -> Input {

@@ -19,6 +19,9 @@ pub(super) struct Answers {
     pub(super) nomination_levels: BTreeMap<Value, Level>,
     pub(super) default_level: Level,
     pub(super) extract: BTreeMap<Value, Value>,
+    pub(super) upgraded: BTreeSet<Value>,
+    pub(super) stripped: BTreeMap<Value, Value>,
+    pub(super) upgrade_timeouts: u32,
     pub(super) combined: RefCell<Vec<Combined>>,
     /// A question the trace has no answer for.
     pub(super) unanswered: RefCell<Option<String>>,
@@ -46,12 +49,15 @@ impl Answers {
             nomination_levels: BTreeMap::new(),
             default_level: Level::FullyValidated,
             extract: BTreeMap::new(),
+            upgraded: BTreeSet::new(),
+            stripped: BTreeMap::new(),
+            upgrade_timeouts: u32::MAX,
             combined: RefCell::default(),
             unanswered: RefCell::default(),
         }
     }
 
-    fn from_table<K: Ord>(
+    fn tabled<K: Ord>(
         &self,
         slot: SlotIndex,
         round: u32,
@@ -142,7 +148,7 @@ impl Driver for Answers {
                 .copied()
                 .unwrap_or(self.priorities.1),
             HashSource::Table => {
-                self.from_table(slot, round, "priority", &node, |table| &table.priority)
+                self.tabled(slot, round, "priority", &node, |table| &table.priority)
             }
             HashSource::StellarSha256 => leader::priority(slot, previous, round, node),
         }
@@ -151,7 +157,7 @@ impl Driver for Answers {
     fn neighborhood(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
         match self.hash_source {
             HashSource::Steps => 0,
-            HashSource::Table => self.from_table(slot, round, "neighborhood", &node, |table| {
+            HashSource::Table => self.tabled(slot, round, "neighborhood", &node, |table| {
                 &table.neighborhood
             }),
             HashSource::StellarSha256 => leader::neighborhood(slot, previous, round, node),
@@ -166,11 +172,20 @@ impl Driver for Answers {
                 .get(value)
                 .copied()
                 .unwrap_or(self.value_hashes.1),
-            HashSource::Table => self.from_table(slot, round, "value hash", value, |table| {
+            HashSource::Table => self.tabled(slot, round, "value hash", value, |table| {
                 &table.value_hashes
             }),
             HashSource::StellarSha256 => leader::value_hash(slot, previous, round, value),
         }
+    }
+
+    fn strip_upgrades(&self, _: SlotIndex, value: &Value) -> Option<Value> {
+        let stripped = || self.stripped.get(value).unwrap_or(value).clone();
+        self.upgraded.contains(value).then(stripped)
+    }
+
+    fn upgrade_timeouts(&self) -> u32 {
+        self.upgrade_timeouts
     }
 
     fn timeout(&self, timer: Timer, round: u32) -> Duration {
