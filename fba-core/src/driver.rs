@@ -1,6 +1,6 @@
 //! The few pure questions the core asks of its host.
 
-use crate::{NodeId, QuorumSet, SlotIndex, Timer, Value};
+use crate::{NodeId, Others, SlotIndex, Timer, Value};
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
@@ -44,11 +44,22 @@ pub trait Driver {
     /// The number by which the values of one leader are ranked in a round.
     fn value_hash(&self, slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64;
 
-    /// The weight of `node` in the local set without the local node (0 to 2^64−1).
-    fn weight(&self, node: NodeId, others: &QuorumSet) -> u64 {
+    /// The weight of another node, 0 to 2^64−1, given the local set without the local node.
+    /// The local node itself is not asked for: its weight is always 2^64−1 (N3).
+    fn weight(&self, node: NodeId, others: &Others) -> u64 {
         others.weight(node)
     }
 
     /// How long to wait in `round` (nomination round or ballot counter, from 1).
     fn timeout(&self, timer: Timer, round: u32) -> Duration;
+
+    /// The value without its upgrades; `None` if it carries none (N12). A host without upgrades need not answer.
+    fn strip_upgrades(&self, _slot: SlotIndex, _value: &Value) -> Option<Value> {
+        None
+    }
+
+    /// After how many nomination timeouts upgrades are given up, when nothing else is voted for (N12).
+    fn upgrade_timeouts(&self) -> u32 {
+        u32::MAX
+    }
 }
