@@ -4,7 +4,7 @@ mod step;
 
 use crate::outlet::{Local, Turn};
 use crate::tally::Tally;
-use crate::{Attested, Ballot, Driver, Evidence, Pledge, Purpose, Rejected, Rule, SenderSet, Statement};
+use crate::{Attested, Ballot, Driver, Evidence, Malformed, Pledge, Purpose, Rejected, Rule, SenderSet, Statement};
 use crate::{Timer, Validity, Value};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -113,8 +113,9 @@ impl Balloting {
         let statement = &attested.statement;
         // S1: whose slices are unknown cannot be counted; EXTERNALIZE needs no slices (F4).
         match (&statement.pledge, &attested.quorum_set) {
-            (Pledge::Externalize { .. }, _) | (_, SenderSet::Known(_)) => {}
-            (_, SenderSet::Unresolved) => return Err(Rejected::QuorumSetUnresolved),
+            (Pledge::Externalize { .. }, _) => {}
+            (_, SenderSet::Known(set)) if set.is_sane() => {}
+            (_, SenderSet::Known(_) | SenderSet::Unresolved) => return Err(Rejected::QuorumSetUnresolved),
         }
         statement.check().map_err(Rejected::Malformed)?;
         if !self.tally.is_news(statement) {
@@ -174,36 +175,15 @@ impl Balloting {
 
     /// R1, R2: takes back what we said before a restart.
     pub(crate) fn restore(&mut self, attested: Attested) -> Result<(), Rejected> {
-        if self.state.ballot.is_some() {
+        // Before the first ballot something may have been accepted as prepared already.
+        if self.state.ballot.is_some() || self.state.prepared.is_some() {
             return Err(Rejected::AlreadyStarted);
         }
-        let at = |counter: u32, value: &Value| Some(Ballot { counter, value: value.clone() });
-        let some = |counter: u32, value: &Value| if counter == 0 { None } else { at(counter, value) };
-        match &attested.statement.pledge {
-            Pledge::Nominate { .. } => return Err(Rejected::AlreadyStarted),
-            Pledge::Prepare { ballot, prepared, prepared_prime, commit, high } => {
-                self.state.ballot = Some(ballot.clone());
-                self.state.prepared.clone_from(prepared);
-                self.state.prepared_prime.clone_from(prepared_prime);
-                self.state.high = some(*high, &ballot.value);
-                self.state.commit = some(*commit, &ballot.value);
-                self.state.phase = Phase::Prepare;
-            }
-            Pledge::Confirm { ballot, prepared, commit, high } => {
-                self.state.ballot = Some(ballot.clone());
-                self.state.prepared = at(*prepared, &ballot.value);
-                self.state.high = at(*high, &ballot.value);
-                self.state.commit = at(*commit, &ballot.value);
-                self.state.phase = Phase::Confirm;
-            }
-            Pledge::Externalize { commit, high } => {
-                self.state.ballot = at(u32::MAX, &commit.value);
-                self.state.prepared = at(u32::MAX, &commit.value);
-                self.state.high = at(*high, &commit.value);
-                self.state.commit = Some(commit.clone());
-                self.state.phase = Phase::Externalize;
-            }
-        }
+        let state = State::said(&attested.statement.pledge);
+        let Some(state) = state.filter(|state| state.broken_rule().is_none()) else {
+            return Err(Rejected::Malformed(Malformed::CounterOrder));
+        };
+        self.state = state;
         self.last = Some(attested.statement.clone());
         self.tally.record(attested);
         Ok(())
@@ -214,7 +194,7 @@ impl Balloting {
         self.settle(hint, turn);
         while self.follow_blocking(turn) {}
         self.check_heard(turn);
-        self.state.check_invariants();
+        debug_assert_eq!(self.state.broken_rule(), None, "B2");
     }
 
     /// B10: tries the steps on a statement, and on each statement of ours that follows from it, depth first.
@@ -358,8 +338,8 @@ impl Balloting {
         let statement = turn.local.statement(turn.out.slot(), self.state.pledge());
         // S7: not well-formed, not newer or not valid: only a host that changed its mind, or a network in which quorums
         // no longer intersect, leads here. Saying nothing is always safe.
-        let is_news = self.tally.is_news(&statement) && statement.pledge.check_prepare().is_ok();
-        if !is_news {
+        let is_sound = turn.local.set.is_sane() && statement.pledge.check_prepare().is_ok();
+        if !is_sound || !self.tally.is_news(&statement) {
             return None;
         }
         match validity(&statement, turn) {
@@ -392,6 +372,43 @@ impl Balloting {
 }
 
 impl State {
+    /// R2: the ballots behind a statement of ours.
+    fn said(pledge: &Pledge) -> Option<Self> {
+        let at = |counter: u32, value: &Value| Some(Ballot { counter, value: value.clone() });
+        let some = |counter: u32, value: &Value| if counter == 0 { None } else { at(counter, value) };
+        let state = match pledge {
+            Pledge::Nominate { .. } => return None,
+            Pledge::Prepare { ballot, prepared, prepared_prime, commit, high } => Self {
+                phase: Phase::Prepare,
+                ballot: Some(ballot.clone()),
+                prepared: prepared.clone(),
+                prepared_prime: prepared_prime.clone(),
+                high: some(*high, &ballot.value),
+                commit: some(*commit, &ballot.value),
+                next_value: None,
+            },
+            Pledge::Confirm { ballot, prepared, commit, high } => Self {
+                phase: Phase::Confirm,
+                ballot: Some(ballot.clone()),
+                prepared: at(*prepared, &ballot.value),
+                prepared_prime: None,
+                high: at(*high, &ballot.value),
+                commit: at(*commit, &ballot.value),
+                next_value: None,
+            },
+            Pledge::Externalize { commit, high } => Self {
+                phase: Phase::Externalize,
+                ballot: at(u32::MAX, &commit.value),
+                prepared: at(u32::MAX, &commit.value),
+                prepared_prime: None,
+                high: at(*high, &commit.value),
+                commit: Some(commit.clone()),
+                next_value: None,
+            },
+        };
+        Some(state)
+    }
+
     /// B1: what these ballots say.
     fn pledge(&self) -> Pledge {
         let counter = |ballot: &Option<Ballot>| ballot.as_ref().map_or(0, |ballot| ballot.counter);
@@ -417,28 +434,27 @@ impl State {
         }
     }
 
-    /// B2, in debug builds.
-    fn check_invariants(&self) {
+    /// B2: the rule these ballots break, if any.
+    fn broken_rule(&self) -> Option<&'static str> {
         let below = |low: &Option<Ballot>, high: &Option<Ballot>| match (low, high) {
             (Some(low), Some(high)) => low.is_below_compatible(high),
             (Some(_), None) => false,
             (None, _) => true,
         };
-        debug_assert!(self.ballot.as_ref().is_none_or(|ballot| ballot.counter > 0), "b.n > 0");
-        debug_assert!(below(&self.commit, &self.high), "c ≤ h, same value");
-        debug_assert!(self.commit.is_none() || below(&self.high, &self.ballot), "h ≤ b, same value");
-        debug_assert!(
-            match (&self.prepared_prime, &self.prepared) {
-                (Some(prime), Some(prepared)) => prime.is_below_incompatible(prepared),
-                (Some(_), None) => false,
-                (None, _) => true,
-            },
-            "p' < p, another value"
-        );
-        debug_assert!(
-            self.phase == Phase::Prepare || (self.ballot.is_some() && self.high.is_some() && self.commit.is_some()),
-            "from CONFIRM on b, h and c are set"
-        );
+        let prime_is_below = match (&self.prepared_prime, &self.prepared) {
+            (Some(prime), Some(prepared)) => prime.is_below_incompatible(prepared),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        let is_settled = self.ballot.is_some() && self.high.is_some() && self.commit.is_some();
+        let rules = [
+            (self.ballot.as_ref().is_none_or(|ballot| ballot.counter > 0), "b has no counter 0"),
+            (below(&self.commit, &self.high), "c is at or below h, with its value"),
+            (self.commit.is_none() || below(&self.high, &self.ballot), "h is at or below b, with its value"),
+            (prime_is_below, "p' is below p, with another value"),
+            (self.phase == Phase::Prepare || is_settled, "from CONFIRM on b, h and c are set"),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
     }
 }
 

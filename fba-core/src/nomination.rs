@@ -174,6 +174,11 @@ impl Nomination {
         Some(statement)
     }
 
+    /// R1: only before nomination is opened; votes only once.
+    pub(crate) fn can_be_restored(&self, votes: bool) -> bool {
+        !self.started && self.round == 0 && (!votes || (self.voted.is_empty() && self.accepted.is_empty()))
+    }
+
     /// R1, R2: takes back what we said before a restart.
     pub(crate) fn restore(&mut self, attested: Attested) -> Result<(), Rejected> {
         let Pledge::Nominate { voted, accepted } = &attested.statement.pledge else {

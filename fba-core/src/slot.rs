@@ -138,6 +138,10 @@ impl Slot {
     }
 
     fn receive<D: Driver>(&mut self, attested: Attested, driver: &D) -> Result<(), Rejected> {
+        // R4: what others hold of ours must not overtake what we know we said.
+        if attested.statement.node == self.local.node {
+            return Err(Rejected::OwnStatement);
+        }
         if attested.statement.pledge.is_nomination() {
             let hint = attested.statement.clone();
             self.nomination.receive(attested)?;
@@ -175,7 +179,7 @@ impl Slot {
     ) -> Result<(), Rejected> {
         let is_nomination = attested.statement.pledge.is_nomination();
         let touches_nomination = is_nomination || round.is_some();
-        if attested.statement.node != self.local.node || (touches_nomination && self.nomination.is_started()) {
+        if attested.statement.node != self.local.node || (touches_nomination && !self.nomination.can_be_restored(is_nomination)) {
             return Err(Rejected::AlreadyStarted);
         }
         attested.statement.check().map_err(Rejected::Malformed)?;

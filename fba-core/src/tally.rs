@@ -4,7 +4,7 @@
 //! numbers, so that a vote is counted with a few machine words. Nodes that never spoke have no number: they can
 //! be in no set that is asked about. Memory is bounded by the number of senders, which the host bounds.
 
-use crate::{Attested, Evidence, Hash, NodeId, Pledge, QuorumSet, SenderSet, Statement};
+use crate::{Attested, Evidence, Hash, NodeId, Pledge, QuorumSet, SenderSet, SlotIndex, Statement};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -297,6 +297,9 @@ impl Level {
 
     /// Q1
     fn is_slice(&self, nodes: &NodeSet) -> bool {
+        if self.threshold == 0 {
+            return false;
+        }
         let direct = self.members.common(nodes);
         let wanted = self.threshold.saturating_sub(direct);
         wanted == 0 || reaches(wanted, self.inner.iter().filter(|level| level.is_slice(nodes)))
@@ -304,6 +307,9 @@ impl Level {
 
     /// Q2
     fn is_v_blocking(&self, nodes: &NodeSet) -> bool {
+        if self.threshold == 0 {
+            return false;
+        }
         let direct = self.members.common(nodes);
         let wanted = self.slack.saturating_add(1).saturating_sub(direct);
         wanted == 0 || reaches(wanted, self.inner.iter().filter(|level| level.is_v_blocking(nodes)))
@@ -349,5 +355,24 @@ impl NodeSet {
     fn common(&self, other: &Self) -> u32 {
         let rest = self.rest.iter().zip(&other.rest).map(|(a, b)| (a & b).count_ones());
         rest.fold((self.first & other.first).count_ones(), u32::saturating_add)
+    }
+}
+
+/// The greatest quorum among `senders`, each judged by its own set, if it satisfies `local` (F1). A sender that counts
+/// with its singleton set, as after EXTERNALIZE, is given that set.
+#[must_use]
+pub fn quorum_among(local: &QuorumSet, senders: &BTreeMap<NodeId, SenderSet>) -> Option<BTreeSet<NodeId>> {
+    let mut tally = Tally::new(Arc::new(local.clone()));
+    for (node, quorum_set) in senders {
+        let hash = match quorum_set {
+            SenderSet::Known(set) => set.hash(),
+            SenderSet::Unresolved => Hash::ZERO,
+        };
+        let pledge = Pledge::Nominate { voted: Vec::new(), accepted: Vec::new() };
+        let statement = Statement { node: *node, slot: SlotIndex::default(), quorum_set: hash, pledge };
+        tally.record(Attested { statement, quorum_set: quorum_set.clone() });
+    }
+    match tally.confirm(|_| true).map(|support| tally.evidence(&support))? {
+        Evidence::Quorum(nodes) | Evidence::VBlocking(nodes) => Some(nodes),
     }
 }

@@ -1,1 +1,3 @@
-//! stub
+//! What crosses crates: trace replay, simulator, real processes.
+
+pub mod replay;

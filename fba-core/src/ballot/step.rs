@@ -401,10 +401,10 @@ fn commit_boundaries(tally: &Tally, value: &Value) -> Vec<u32> {
 }
 
 /// B5: the highest counter at which the commit holds, extended downwards while it still holds for the whole range.
-/// Counter 0 is no ballot.
+/// A range that reaches down to counter 0, which is no ballot's, is not taken at all.
 fn highest_range(boundaries: &[u32], holds: impl Fn(u32, u32) -> Option<Support>) -> Option<Range> {
     let mut found: Option<Range> = None;
-    for counter in boundaries.iter().copied().filter(|counter| *counter != 0) {
+    for counter in boundaries.iter().copied() {
         let high = found.as_ref().map_or(counter, |range| range.high);
         match (holds(counter, high), &found) {
             (Some(support), _) => found = Some(Range { low: counter, high, support }),
@@ -412,5 +412,5 @@ fn highest_range(boundaries: &[u32], holds: impl Fn(u32, u32) -> Option<Support>
             (None, None) => {}
         }
     }
-    found
+    found.filter(|range| range.low != 0)
 }
