@@ -6,4 +6,5 @@ pub mod cbor;
 pub mod herder;
 pub mod key;
 pub mod ledger;
+pub mod store;
 pub mod wire;
