@@ -87,7 +87,9 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let what = "check the database";
     let mut statement = connection.prepare("PRAGMA quick_check(1)").during(what)?;
     let report: Vec<u8> = statement
-        .query_row([], |row| row.get_ref(0).map(|cell| cell.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec()))
+        .query_row([], |row| {
+            row.get_ref(0).map(|cell| cell.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec())
+        })
         .during(what)?;
     if report == b"ok" {
         return Ok(());
