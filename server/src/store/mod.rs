@@ -267,6 +267,7 @@ impl Store {
 
     fn write_rows(&mut self, commit: &Commit, position: Position) -> Result<Option<LastClosed>, StoreError> {
         let mut last = self.last_closed;
+        let open = last.map_or(1, |last| last.sequence.saturating_add(1));
         let votes_change = !self.standing.is_lost() && !(commit.votes.is_empty() && commit.closes.is_empty());
         let transaction = begin(&mut self.connection)?;
         commit.quorum_sets.iter().try_for_each(|set| votes::put_quorum_set(&transaction, set))?;
@@ -280,7 +281,6 @@ impl Store {
                 transactions: before.saturating_add(close.closed.applied.len() as u64),
             });
         }
-        let open = last.map_or(1, |last| last.sequence.saturating_add(1));
         commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
         commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
         if votes_change {
