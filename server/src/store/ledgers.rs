@@ -1,7 +1,7 @@
 //! Closed ledgers and the state after the newest: how they are written, and read back one by one.
 
 use super::error::StoreError;
-use super::row::{ACCOUNTS, Checked, DATA_ENTRIES, LEDGERS, PROOFS, STATE, TRANSACTIONS, integer, to_i64};
+use super::row::{ACCOUNTS, Checked, DATA_ENTRIES, LEDGERS, PROOFS, QUORUM_SETS, STATE, TRANSACTIONS, integer, to_i64};
 use super::votes::{put_quorum_set, quorum_set};
 use crate::cbor;
 use crate::herder::Close;
@@ -15,7 +15,6 @@ use fba_core::{Hash, QuorumSet, Value};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 use serde_bytes::ByteBuf;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Places per ledger in a transaction's id.
@@ -124,7 +123,9 @@ fn put_proof(connection: &Connection, close: &Close) -> Result<(), StoreError> {
     let statements: Vec<ByteBuf> =
         close.proof.iter().map(|signed| ByteBuf::from(wire::encode_statement(signed))).collect();
     let bytes = cbor::encode(&statements);
-    PROOFS.put(connection, &[integer(close.closed.header.sequence), ValueRef::Blob(&bytes)])
+    let sets: Vec<u8> = close.proof_sets.iter().flat_map(|set| set.hash().0).collect();
+    let sequence = integer(close.closed.header.sequence);
+    PROOFS.put(connection, &[sequence, ValueRef::Blob(&bytes), ValueRef::Blob(&sets)])
 }
 
 fn put_entries(connection: &Connection, closed: &Closed) -> Result<(), StoreError> {
@@ -261,17 +262,17 @@ pub(crate) fn proof(connection: &Connection, ledger: &LedgerRow) -> Result<Optio
     }
     let sequence = ledger.header.sequence;
     let query = "SELECT * FROM proofs WHERE sequence = ?";
-    let statements = PROOFS.one(connection, query, params![to_i64(sequence)], |row| {
+    let proof = PROOFS.one(connection, query, params![to_i64(sequence)], |row| {
         let not_one = |_| row.corrupt("it is not a list of statements");
         let list: Vec<ByteBuf> = cbor::decode(row.blob(1)?, PROOF_ITEMS_MAX).map_err(not_one)?;
-        let decode = |bytes: &ByteBuf| wire::decode_statement(bytes);
-        list.iter().map(decode).collect::<Result<Vec<_>, _>>().map_err(|_| row.corrupt("it holds no statements"))
+        let decode = |bytes: &ByteBuf| wire::decode_statement(bytes).map_err(|_| row.corrupt("it holds no statements"));
+        let statements = list.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+        let hashes: Vec<Hash> = row.blob(2)?.as_chunks::<32>().0.iter().copied().map(Hash).collect();
+        Ok((statements, hashes))
     })?;
-    let statements = statements.ok_or_else(|| PROOFS.corrupt(sequence, "the ledger has a proof, and it is missing"))?;
-    let named: BTreeSet<Hash> = statements.iter().map(|signed| signed.statement.quorum_set).collect();
-    // An EXTERNALIZE counts with its sender's singleton; the set it names is for reports and may be unknown.
-    let sets = named.iter().filter_map(|hash| quorum_set(connection, hash).transpose());
-    Ok(Some(Proof { quorum_sets: sets.collect::<Result<_, _>>()?, statements }))
+    let (statements, hashes) = proof.ok_or_else(|| PROOFS.corrupt(sequence, "the ledger has one, and it is missing"))?;
+    let set = |hash: &Hash| quorum_set(connection, hash)?.ok_or_else(|| QUORUM_SETS.corrupt(hash, "a proof needs it"));
+    Ok(Some(Proof { statements, quorum_sets: hashes.iter().map(set).collect::<Result<_, _>>()? }))
 }
 
 pub(crate) fn read_account(row: &Checked<'_>) -> Result<Account, StoreError> {

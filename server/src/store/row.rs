@@ -29,7 +29,7 @@ table!(QUORUM_SETS, "REPLACE", "quorum_sets", "?,?,?");
 table!(TX_SETS, "REPLACE", "tx_sets", "?,?,?,?");
 table!(LEDGERS, "INSERT", "ledgers", "?,?,?,?,?,?,?,?,?");
 table!(TRANSACTIONS, "INSERT", "transactions", "?,?,?,?,?,?");
-table!(PROOFS, "REPLACE", "proofs", "?,?,?");
+table!(PROOFS, "REPLACE", "proofs", "?,?,?,?");
 table!(ACCOUNTS, "REPLACE", "accounts", "?,?,?");
 table!(DATA_ENTRIES, "REPLACE", "data_entries", "?,?,?,?");
 table!(STATE, "REPLACE", "state", "?,?,?,?");
@@ -229,7 +229,7 @@ mod tests {
     fn a_changed_column_is_noticed_when_the_row_is_read() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("schema.sql")).unwrap();
-        PROOFS.put(&connection, &[integer(7), ValueRef::Blob(b"proof")]).unwrap();
+        PROOFS.put(&connection, &[integer(7), ValueRef::Blob(b"proof"), ValueRef::Blob(b"")]).unwrap();
         let read = || PROOFS.one(&connection, "SELECT * FROM proofs", [], |row| row.blob(1).map(<[u8]>::to_vec));
         assert_eq!(read().unwrap().unwrap(), b"proof");
         connection.execute("UPDATE proofs SET statements = x'00'", []).unwrap();
