@@ -6,5 +6,6 @@ pub mod cbor;
 pub mod herder;
 pub mod key;
 pub mod ledger;
+pub mod record;
 pub mod store;
 pub mod wire;

@@ -1,1 +1,3 @@
-//! stub
+//! What crosses crates: recordings judged.
+
+pub mod recording;

@@ -270,7 +270,8 @@ pub(crate) fn proof(connection: &Connection, ledger: &LedgerRow) -> Result<Optio
         let hashes: Vec<Hash> = row.blob(2)?.as_chunks::<32>().0.iter().copied().map(Hash).collect();
         Ok((statements, hashes))
     })?;
-    let (statements, hashes) = proof.ok_or_else(|| PROOFS.corrupt(sequence, "the ledger has one, and it is missing"))?;
+    let (statements, hashes) =
+        proof.ok_or_else(|| PROOFS.corrupt(sequence, "the ledger has one, and it is missing"))?;
     let set = |hash: &Hash| quorum_set(connection, hash)?.ok_or_else(|| QUORUM_SETS.corrupt(hash, "a proof needs it"));
     Ok(Some(Proof { statements, quorum_sets: hashes.iter().map(set).collect::<Result<_, _>>()? }))
 }

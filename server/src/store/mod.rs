@@ -361,8 +361,7 @@ fn identify(
         StoreError::Io { what: "make a random id for", path: path.to_owned(), source }
     })?;
     let transaction = begin(connection)?;
-    let row =
-        [ValueRef::Integer(1), ValueRef::Blob(&network.0.0), ValueRef::Blob(&node.0), ValueRef::Blob(&id)];
+    let row = [ValueRef::Integer(1), ValueRef::Blob(&network.0.0), ValueRef::Blob(&node.0), ValueRef::Blob(&id)];
     META.put(&transaction, &row)?;
     votes::put_position(&transaction, Position { store: id, count: 0, slot: 0 })?;
     transaction.commit().during("begin a new database")?;

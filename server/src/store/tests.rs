@@ -444,11 +444,9 @@ fn every_cut_of_the_log_opens_to_a_state_with_every_synced_vote() {
     for counter in 1..8 {
         let slot = node.ledger.sequence() + 1;
         let transaction = node.some_transaction();
-        for commit in [
-            node.vote(node.nomination(slot, 1)),
-            node.vote(node.ballot(slot, counter)),
-            node.close(vec![transaction]),
-        ] {
+        for commit in
+            [node.vote(node.nomination(slot, 1)), node.vote(node.ballot(slot, counter)), node.close(vec![transaction])]
+        {
             store.commit(&commit).unwrap();
             for vote in &commit.votes {
                 let statement = &vote.statement.statement;
