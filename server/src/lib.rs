@@ -6,6 +6,6 @@ pub mod cbor;
 pub mod herder;
 pub mod key;
 pub mod ledger;
-pub mod record;
-pub mod store;
+pub mod overlay;
+pub mod runtime;
 pub mod wire;
