@@ -1,3 +1,4 @@
-//! What crosses crates: trace replay, simulator, real processes.
+//! What crosses crates: trace replay, recordings judged.
 
+pub mod recording;
 pub mod replay;
