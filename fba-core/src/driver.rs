@@ -1,6 +1,6 @@
 //! The few pure questions the core asks of its host.
 
-use crate::{NodeId, QuorumSet, SlotIndex, Timer, Value};
+use crate::{NodeId, Others, SlotIndex, Timer, Value};
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
@@ -44,8 +44,9 @@ pub trait Driver {
     /// The number by which the values of one leader are ranked in a round.
     fn value_hash(&self, slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64;
 
-    /// The weight of `node` in the local set without the local node (0 to 2^64−1).
-    fn weight(&self, node: NodeId, others: &QuorumSet) -> u64 {
+    /// The weight of another node, 0 to 2^64−1, given the local set without the local node.
+    /// The local node itself is not asked for: its weight is always 2^64−1 (N3).
+    fn weight(&self, node: NodeId, others: &Others) -> u64 {
         others.weight(node)
     }
 

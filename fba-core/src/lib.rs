@@ -15,5 +15,5 @@ mod statement;
 pub use driver::{Driver, Purpose, Validity};
 pub use effect::{Effect, Evidence, Input, Moved, Rejected, Rule, Timer};
 pub use id::{Hash, NodeId, SlotIndex, Value};
-pub use quorum_set::{QuorumSet, QuorumSetError};
+pub use quorum_set::{DEPTH_MAX, Others, QuorumSet, QuorumSetError, VALIDATORS_MAX};
 pub use statement::{Attested, Ballot, Malformed, Pledge, SenderSet, Statement};
