@@ -2,6 +2,7 @@
 
 use crate::components::components;
 use crate::quorum::{Search, contains_quorum, greatest_quorum, some_minimal_quorum};
+use crate::network::Demand;
 use crate::{Budget, Network, NodeSet, OutOfBudget};
 use std::ops::ControlFlow;
 
@@ -22,7 +23,8 @@ pub enum Verdict {
 ///
 /// Every minimal quorum lies inside one strongly connected component. Two components with a quorum each are a split;
 /// inside the only one, of two disjoint quorums one has at most half of the nodes, so only those are searched, and only
-/// while what is left outside still has a quorum.
+/// while what is left outside still has a quorum. Where all nodes want the same, as in a network with one generated
+/// quorum set, no search is needed: two quorums are two slices of that one set.
 #[must_use]
 pub fn verdict(network: &Network, budget: &mut Budget) -> Verdict {
     let live = greatest_quorum(network, &network.all());
@@ -43,6 +45,10 @@ fn inside(
     home: &NodeSet,
     budget: &mut Budget,
 ) -> Result<Option<(NodeSet, NodeSet)>, OutOfBudget> {
+    if let Some(demand) = common_demand(network, home) {
+        let minimal = |slice| some_minimal_quorum(network, &slice);
+        return Ok(demand.disjoint_slices(home).map(|(a, b)| (minimal(a), minimal(b))));
+    }
     let half = home.len() / 2;
     let search = Search {
         network,
@@ -54,6 +60,13 @@ fn inside(
         },
     };
     search.run(home, budget)
+}
+
+/// What every node of `home` wants, if they all want the same.
+fn common_demand<'n>(network: &'n Network, home: &NodeSet) -> Option<&'n Demand> {
+    let mut demands = home.iter().map(|node| network.demand(node));
+    let first = demands.next()??;
+    demands.all(|demand| demand == Some(first)).then_some(first)
 }
 
 #[cfg(test)]
@@ -101,7 +114,13 @@ mod tests {
 
     #[test]
     fn a_search_without_budget_is_unknown() {
-        assert_eq!(verdict(&brute::symmetric(9, 6), &mut Budget::steps(2)), Verdict::Unknown);
+        let set = |threshold, nodes: std::ops::Range<usize>| {
+            fba_core::QuorumSet::new(threshold, nodes.map(brute::id).collect(), vec![]).unwrap()
+        };
+        let node = |i| (brute::id(i), Some(set(if i == 0 { 7 } else { 6 }, 0..9)));
+        let network = Network::new((0..9).map(node)).unwrap();
+        assert_eq!(verdict(&network, &mut Budget::steps(2)), Verdict::Unknown);
+        assert_eq!(verdict(&network, &mut Budget::default()), Verdict::Intersects);
     }
 
     #[test]

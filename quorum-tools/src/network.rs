@@ -33,7 +33,7 @@ struct Node {
 
 /// A quorum set over indices. Nodes listed in it that are not in the network never agree: they are no member here, but
 /// the threshold and the number of members are as declared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Demand {
     pub(crate) threshold: usize,
     pub(crate) members: usize,
@@ -161,6 +161,35 @@ impl Demand {
             missing = missing.saturating_sub(usize::from(set.is_slice(nodes)));
         }
         missing == 0
+    }
+
+    /// Two slices inside `nodes` without a common node, if there are any.
+    ///
+    /// A node stands in one place of the tree, so members can be dealt out independently: one that has two disjoint
+    /// slices itself serves both sides, any other only one.
+    pub(crate) fn disjoint_slices(&self, nodes: &NodeSet) -> Option<(NodeSet, NodeSet)> {
+        let mut sides = (Vec::new(), Vec::new());
+        let mut single: Vec<NodeSet> =
+            self.validators.intersection(nodes).iter().map(|node| NodeSet::from_iter([node])).collect();
+        for set in &self.inner {
+            if let Some((a, b)) = set.disjoint_slices(nodes) {
+                sides.0.push(a);
+                sides.1.push(b);
+            } else if set.is_slice(nodes) {
+                single.push(set.nodes().intersection(nodes));
+            }
+        }
+        let mut singles = single.into_iter();
+        for side in [&mut sides.0, &mut sides.1] {
+            side.truncate(self.threshold);
+            let missing = self.threshold.saturating_sub(side.len());
+            side.extend(singles.by_ref().take(missing));
+            if side.len() < self.threshold {
+                return None;
+            }
+        }
+        let whole = |side: Vec<NodeSet>| side.iter().fold(NodeSet::new(), |all, part| all.union(part));
+        Some((whole(sides.0), whole(sides.1)))
     }
 
     /// Everybody named.
