@@ -6,14 +6,24 @@
 #![cfg_attr(not(test), no_std)]
 extern crate alloc;
 
+mod ballot;
 mod driver;
 mod effect;
 mod id;
+mod node;
+mod nomination;
+mod outlet;
 mod quorum_set;
+mod slot;
 mod statement;
+mod tally;
 
+pub use ballot::Phase;
 pub use driver::{Driver, Purpose, Validity};
 pub use effect::{Effect, Evidence, Input, Moved, Rejected, Rule, Timer};
 pub use id::{Hash, NodeId, SlotIndex, Value};
+pub use node::Node;
+pub use nomination::leader;
 pub use quorum_set::{DEPTH_MAX, Others, QuorumSet, QuorumSetError, VALIDATORS_MAX};
+pub use slot::SlotState;
 pub use statement::{Attested, Ballot, Malformed, Pledge, SenderSet, Statement};

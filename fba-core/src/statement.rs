@@ -178,7 +178,7 @@ impl Pledge {
         lists.into_iter().flatten().chain(ballots)
     }
 
-    /// The counter a ballot statement stands at; EXTERNALIZE stands at infinity, NOMINATE nowhere (B9).
+    /// The counter a ballot statement stands at; EXTERNALIZE stands at infinity, NOMINATE nowhere (B8).
     pub(crate) fn counter(&self) -> u32 {
         match self {
             Self::Nominate { .. } => 0,

@@ -7,4 +7,5 @@ pub mod cli;
 pub mod herder;
 pub mod key;
 pub mod ledger;
+pub mod store;
 pub mod wire;
