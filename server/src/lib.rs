@@ -3,7 +3,9 @@
 //! `ARCHITECTURE.md` at the top of the repository says which module knows what.
 
 pub mod cbor;
+pub mod cli;
 pub mod herder;
 pub mod key;
 pub mod ledger;
+pub mod store;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! The commands of `fba`, one file each.
+
+pub mod exit;
