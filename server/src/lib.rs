@@ -5,7 +5,9 @@
 pub mod cbor;
 pub mod cli;
 pub mod herder;
+pub mod http;
 pub mod key;
 pub mod ledger;
 pub mod store;
+pub mod telemetry;
 pub mod wire;

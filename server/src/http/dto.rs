@@ -4,6 +4,7 @@
 //! keys are strkeys; hashes are lower-case hex. A field that has nothing to say is `null`, never left out.
 
 use crate::http::view;
+use crate::ledger;
 use crate::key::node_strkey;
 use fba_core::QuorumSet;
 use serde::{Deserialize, Serialize};
@@ -51,13 +52,13 @@ pub struct Parameters {
     /// Fee asked of a transaction.
     pub base_fee: String,
     /// Most transactions in one ledger.
-    pub tx_count_max: u64,
+    pub tx_count_max: u32,
     /// Most bytes of transactions in one ledger.
-    pub tx_bytes_max: u64,
+    pub tx_bytes_max: u32,
 }
 
-impl From<&view::Parameters> for Parameters {
-    fn from(parameters: &view::Parameters) -> Self {
+impl From<&ledger::Parameters> for Parameters {
+    fn from(parameters: &ledger::Parameters) -> Self {
         Self {
             close_interval_ms: parameters.close_interval_ms,
             heartbeat_ms: parameters.heartbeat_ms,
@@ -146,8 +147,14 @@ pub struct Ledger {
     pub results_root: String,
     /// Hash of the state after it.
     pub state_hash: String,
-    /// All amounts together.
+    /// All money: what the accounts own, and the fee pool.
     pub total_supply: String,
+    /// Fees charged since genesis.
+    pub fee_pool: String,
+    /// SHA-256 of the value the slot decided.
+    pub value: String,
+    /// Hash of the network parameters.
+    pub parameters: String,
     /// The version of the ledger's rules.
     pub protocol_version: u32,
 }
@@ -257,8 +264,10 @@ pub struct TxResult {
     pub fee_charged: String,
     /// The operation that failed, from 0.
     pub operation: Option<u64>,
-    /// Why it failed.
+    /// Why it failed: a word for programs.
     pub reason: Option<String>,
+    /// The same as a sentence.
+    pub message: Option<String>,
 }
 
 /// One operation.
@@ -402,8 +411,8 @@ pub struct QuorumNode {
     pub state: String,
     /// The highest slot it was heard in.
     pub last_slot: Option<u64>,
-    /// Steps of trust from this node: 0 itself, 1 its own set, 2 their sets; `null` if nobody leads there.
-    pub distance: Option<u32>,
+    /// Steps of trust from this node: 0 itself, 1 its own set, 2 their sets.
+    pub distance: u32,
     /// Its quorum set, where known.
     pub quorum_set: Option<QuorumSetTree>,
 }

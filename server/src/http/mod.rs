@@ -4,6 +4,7 @@
 //! consensus never waits for it. It is the only place in the server that writes JSON. docs/http.md is its manual.
 
 mod assets;
+mod convert;
 pub mod dto;
 mod error;
 mod events;
@@ -19,16 +20,17 @@ mod submit;
 mod tests;
 mod view;
 
+pub use convert::{account, event_of, ledger, submit_outcome, transaction};
 pub use error::ApiError;
 pub use events::{BACKFILL_MAX, Event, Events, STREAMS_MAX};
 pub use gate::{HostNames, TARGET_BYTES_MAX};
 pub use history::{Before, History, HistoryError};
 pub use routes::PAGE_MAX;
 pub use server::HttpHandle;
-pub use submit::{BODY_BYTES_MAX, Refusal, Request, Submission, SubmitOutcome, WAIT_MAX_MS};
+pub use submit::{Refusal, Request, Submission, SubmitOutcome, WAIT_MAX_MS};
 pub use view::{
-    Identity, KnownNode, LastClosed, NodeName, NodeView, OpenSlot, Parameters, Peer, Phase, Published, Standing,
-    SyncState,
+    Identity, KnownNode, LastClosed, NodeName, NodeView, OpenSlot, Peer, Phase, Published, Standing, SyncState,
+    stuck_after,
 };
 
 use crate::key::NetworkId;

@@ -4,7 +4,7 @@ use crate::http::error::{ApiError, answer, json};
 use crate::http::events::{self, Streams};
 use crate::http::history::{Before, Reads};
 use crate::http::submit::{self, Gateway, SubmitQuery};
-use crate::http::view::{Identity, Published, SyncState};
+use crate::http::view::{Identity, Published, SyncState, stuck_after};
 use crate::http::{Stop, assets, dto, quorum};
 use crate::key::{node_from_strkey, node_strkey};
 use crate::ledger::AccountId;
@@ -44,7 +44,6 @@ pub(crate) fn routes(site: Arc<Site>) -> Route {
         let site = Arc::clone(&site);
         warp::any().map(move || Arc::clone(&site))
     };
-    let read = |route: Route| route;
     let node = warp::path!("v1" / "node").and(warp::get()).and(with()).then(node);
     let ledgers = warp::path!("v1" / "ledgers").and(warp::get()).and(warp::query()).and(with()).then(ledgers);
     let ledger = warp::path!("v1" / "ledgers" / String).and(warp::get()).and(with()).then(ledger);
@@ -78,7 +77,7 @@ pub(crate) fn routes(site: Arc<Site>) -> Route {
         metrics.boxed(),
     ];
     let first = transaction.or(events_route(with())).unify().or(submit_route(with())).unify().boxed();
-    let api = list.into_iter().map(read).fold(first, |all, route| all.or(route).unify().boxed());
+    let api = list.into_iter().fold(first, |all, route| all.or(route).unify().boxed());
     api.or(dashboard()).unify().recover(rejected).unify().boxed()
 }
 
@@ -379,7 +378,7 @@ async fn readyz(site: Arc<Site>) -> Response {
         return ApiError::unavailable(view.sync.name(), reason).into();
     }
     let silent = site.view.since_close();
-    if silent > site.identity.parameters.stuck_after() {
+    if silent > stuck_after(&site.identity.parameters) {
         let reason = format!("no ledger closed for {} s", silent.as_secs());
         return ApiError::unavailable(SyncState::Stuck.name(), reason).into();
     }

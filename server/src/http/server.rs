@@ -10,12 +10,14 @@ use crate::http::seats::{Seat, Seats};
 use crate::http::stall::WriteDeadline;
 use crate::http::{HttpConfig, HttpError, Limits, Stop};
 use crate::telemetry::{HttpLabels, Metrics};
+use futures::future::select;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -106,10 +108,8 @@ impl Server {
             Err(error) => return tracing::error!(%error, "the HTTP listener cannot be used"),
         };
         let graceful = GracefulShutdown::new();
-        tokio::select! {
-            () = self.accept_all(&listener, &graceful) => {}
-            () = self.stop.clone().wait() => {}
-        }
+        // Either side ends it; only the signal ever does.
+        drop(select(pin!(self.accept_all(&listener, &graceful)), pin!(self.stop.clone().wait())).await);
         drop(listener);
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!("HTTP requests were cut off: they took longer than {} s to finish", GRACE.as_secs());

@@ -6,9 +6,9 @@
 use crate::http::dto;
 use crate::http::error::{ApiError, json};
 use crate::http::history::Reads;
-use crate::http::view::Published;
+use crate::http::view::{Published, SyncState};
 use crate::key::NetworkId;
-use crate::ledger::SignedTransaction;
+use crate::ledger::{SignedTransaction, TRANSACTION_BYTES_MAX};
 use async_channel::{Receiver, Sender, TrySendError};
 use bytes::{Buf, Bytes, BytesMut};
 use fba_core::Hash;
@@ -20,8 +20,6 @@ use std::time::Duration;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-/// Largest body taken: a transaction of the most and largest operations is smaller.
-pub const BODY_BYTES_MAX: usize = 512 * 1024;
 /// How long the body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long consensus may take to take a question from its queue.
@@ -68,13 +66,10 @@ pub enum SubmitOutcome {
     },
     /// Not taken, and sending the same bytes again will not help soon.
     Refused(Refusal),
-    /// The queue is full (for this account or in all).
-    QueueFull {
-        /// When to try again.
-        retry_after_s: u64,
-    },
-    /// The node does not follow the network now.
-    NotSynced,
+    /// The queue is full (for this account or in all): send the same bytes later.
+    QueueFull,
+    /// It waited too long and was dropped. It may be sent again.
+    Expired,
 }
 
 /// Why a transaction was refused.
@@ -130,6 +125,7 @@ impl Gateway {
         if let Some(closed) = self.closed(hash).await? {
             return Ok(closed);
         }
+        self.check_synced()?;
         let (reply, answers) = async_channel::bounded(ANSWERS_MAX);
         self.ask(Request::Submit(Submission { transaction: Arc::new(transaction), reply }))?;
         match next_answer(&answers, ANSWER_TIMEOUT).await? {
@@ -165,12 +161,21 @@ impl Gateway {
                 let status = if refusal.conflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
                 Err(ApiError::new(status, &refusal.code, refusal.message))
             }
-            SubmitOutcome::QueueFull { retry_after_s } => Err(queue_full().retry_after(retry_after_s)),
-            SubmitOutcome::NotSynced => {
-                let state = self.view.load().sync.name();
-                Err(ApiError::unavailable("not_synced", format!("this node is {state}: it takes no transactions now")))
+            SubmitOutcome::QueueFull => Err(queue_full()),
+            SubmitOutcome::Expired => {
+                Err(ApiError::unavailable("expired", "it waited too long in the queue and was dropped; send it again"))
             }
         }
+    }
+
+    /// A node that does not follow the network cannot judge a transaction.
+    fn check_synced(&self) -> Result<(), ApiError> {
+        let state = self.view.load().sync;
+        if state == SyncState::Synced {
+            return Ok(());
+        }
+        let message = format!("this node is {}: it takes transactions once it is synced", state.name());
+        Err(ApiError::unavailable("not_synced", message))
     }
 
     /// What became of a transaction, by hash.
@@ -219,16 +224,16 @@ fn pending(hash: Hash) -> Response {
     json(StatusCode::ACCEPTED, &dto::TransactionStatus::Pending { hash: hash.to_string() })
 }
 
-/// Reads a body of at most [`BODY_BYTES_MAX`], whether its length is declared or not.
+/// Reads a body of at most [`TRANSACTION_BYTES_MAX`], whether its length is declared or not.
 pub(crate) async fn read_body<B: Buf>(
     declared: Option<u64>,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Bytes, ApiError> {
     let too_large = || {
-        let message = format!("a transaction has at most {BODY_BYTES_MAX} bytes");
+        let message = format!("a transaction has at most {TRANSACTION_BYTES_MAX} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     };
-    if declared.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+    if declared.is_some_and(|length| length > TRANSACTION_BYTES_MAX as u64) {
         return Err(too_large());
     }
     let all = async {
@@ -236,7 +241,7 @@ pub(crate) async fn read_body<B: Buf>(
         let mut bytes = BytesMut::new();
         while let Some(part) = body.next().await {
             let mut part = part.map_err(|_| ApiError::bad_request("bad_body", "the body ended early"))?;
-            if part.remaining() > BODY_BYTES_MAX - bytes.len() {
+            if part.remaining() > TRANSACTION_BYTES_MAX - bytes.len() {
                 return Err(too_large());
             }
             bytes.extend_from_slice(&part.copy_to_bytes(part.remaining()));

@@ -1,5 +1,6 @@
 //! What the HTTP side knows of the running node: a snapshot that consensus replaces and never waits for.
 
+use crate::ledger::Parameters;
 use fba_core::{Hash, NodeId, QuorumSet};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,23 +28,6 @@ pub struct NodeName {
     pub name: String,
     /// The home domain it belongs to.
     pub organization: Option<String>,
-}
-
-/// The network's parameters that clients plan with.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Parameters {
-    /// Least time between two closes; 0: as soon as there is something.
-    pub close_interval_ms: u64,
-    /// Longest time between two closes.
-    pub heartbeat_ms: u64,
-    /// Least balance of an account.
-    pub minimum_balance: u64,
-    /// Fee asked of a transaction.
-    pub base_fee: u64,
-    /// Most transactions in one ledger.
-    pub tx_count_max: u64,
-    /// Most bytes of transactions in one ledger.
-    pub tx_bytes_max: u64,
 }
 
 /// The state of the node at one moment.
@@ -82,7 +66,7 @@ pub enum SyncState {
     Synced,
     /// Has not seen a close for too long.
     Stuck,
-    /// Was stuck and asks its peers for their state.
+    /// Lost its votes: listens, and is silent until it cannot contradict itself any more.
     Recovering,
     /// Its ledger is not the network's: it has stopped voting.
     Diverged,
@@ -168,6 +152,8 @@ pub struct KnownNode {
     pub standing: Standing,
     /// The highest slot it was heard in.
     pub last_slot: Option<u64>,
+    /// Steps of trust from this node: 0 itself, 1 its own set, 2 their sets.
+    pub distance: u32,
 }
 
 /// How a node goes along with this one.
@@ -215,14 +201,12 @@ pub struct Peer {
     pub bytes_out: u64,
 }
 
-impl Parameters {
-    /// Without a close for longer than this, a node is stuck.
-    #[must_use]
-    pub fn stuck_after(&self) -> Duration {
-        let by_interval = self.close_interval_ms.saturating_mul(7);
-        let by_heartbeat = self.heartbeat_ms.saturating_mul(2).saturating_add(5_000);
-        Duration::from_millis(by_interval.max(by_heartbeat))
-    }
+/// Without a close for longer than this, a node of a network with these parameters is stuck.
+#[must_use]
+pub fn stuck_after(parameters: &Parameters) -> Duration {
+    let by_interval = parameters.close_interval_ms.saturating_mul(7);
+    let by_heartbeat = parameters.heartbeat_ms.saturating_mul(2).saturating_add(5_000);
+    Duration::from_millis(by_interval.max(by_heartbeat))
 }
 
 /// A snapshot behind a lock that is only ever held to copy or replace one pointer.
