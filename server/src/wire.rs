@@ -376,33 +376,31 @@ impl Body<'_> {
 mod carried {
     use super::{LedgerEntry, NetworkId, SignedTransaction, TxSet, WireError};
 
-    pub(super) fn tx_set_bytes(_set: &TxSet) -> Vec<u8> {
-        Vec::new()
+    pub(super) fn tx_set_bytes(set: &TxSet) -> Vec<u8> {
+        set.to_bytes()
     }
 
-    pub(super) fn tx_set(_network: NetworkId, bytes: &[u8]) -> Result<TxSet, WireError> {
-        empty("transaction set", bytes).map(|()| TxSet)
+    pub(super) fn tx_set(network: NetworkId, bytes: &[u8]) -> Result<TxSet, WireError> {
+        TxSet::from_bytes(network, bytes).map_err(|error| refused("transaction set", &error))
     }
 
-    pub(super) fn transaction_bytes(_transaction: &SignedTransaction) -> Vec<u8> {
-        Vec::new()
+    pub(super) fn transaction_bytes(transaction: &SignedTransaction) -> Vec<u8> {
+        transaction.bytes().to_vec()
     }
 
-    pub(super) fn transaction(_network: NetworkId, bytes: &[u8]) -> Result<SignedTransaction, WireError> {
-        empty("transaction", bytes).map(|()| SignedTransaction)
+    pub(super) fn transaction(network: NetworkId, bytes: &[u8]) -> Result<SignedTransaction, WireError> {
+        SignedTransaction::from_bytes(network, bytes).map_err(|error| refused("transaction", &error))
     }
 
-    pub(super) fn ledger_bytes(_ledger: &LedgerEntry) -> Vec<u8> {
-        Vec::new()
+    pub(super) fn ledger_bytes(ledger: &LedgerEntry) -> Vec<u8> {
+        ledger.to_bytes()
     }
 
-    pub(super) fn ledger(_network: NetworkId, bytes: &[u8]) -> Result<LedgerEntry, WireError> {
-        empty("ledger", bytes).map(|()| LedgerEntry)
+    pub(super) fn ledger(network: NetworkId, bytes: &[u8]) -> Result<LedgerEntry, WireError> {
+        LedgerEntry::from_bytes(network, bytes).map_err(|error| refused("ledger", &error))
     }
 
-    // The ledger's types are placeholders until its branch is merged.
-    fn empty(what: &'static str, bytes: &[u8]) -> Result<(), WireError> {
-        let reason = "the ledger's types are not there yet".to_owned();
-        if bytes.is_empty() { Ok(()) } else { Err(WireError::Payload { what, reason }) }
+    fn refused(what: &'static str, error: &dyn std::fmt::Display) -> WireError {
+        WireError::Payload { what, reason: error.to_string() }
     }
 }
