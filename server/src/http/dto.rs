@@ -263,7 +263,7 @@ pub struct TxResult {
     /// What was charged, either way.
     pub fee_charged: String,
     /// The operation that failed, from 0.
-    pub operation: Option<u64>,
+    pub operation: Option<u32>,
     /// Why it failed: a word for programs.
     pub reason: Option<String>,
     /// The same as a sentence.

@@ -3,15 +3,17 @@
 //! Consensus publishes and never waits: the broadcast is bounded, a slow reader loses events and is told so. A reader
 //! that names the last ledger it has seen gets the ones it lacks from the store first.
 
-use crate::http::dto;
+use crate::http::{Stop, dto};
 use crate::http::error::ApiError;
 use crate::http::history::Reads;
 use crate::http::view::Published;
-use futures::stream::{self, Stream};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -166,19 +168,26 @@ impl Feed {
 }
 
 /// The answer: the stream, with a sign of life every ten seconds, until `stop`.
-pub(crate) fn reply(feed: Feed, stop: impl Future<Output = ()> + Send + 'static) -> warp::reply::Response {
-    use futures::StreamExt;
-    let lines = lines(feed).take_until(Box::pin(stop)).map(Ok::<_, Infallible>);
+pub(crate) fn reply(feed: Feed, stop: Stop) -> warp::reply::Response {
+    let first = stream::once(async { sse::Event::default().retry(RETRY).comment("fba events") });
+    let rest = stream::unfold(feed, |mut feed| async move {
+        let line = feed.next().await?;
+        Some((written(&line), feed))
+    });
+    let lines = first.chain(rest).take_until(Box::pin(stop.wait())).map(Ok).boxed();
+    let lines = Shareable(Mutex::new(lines));
     warp::Reply::into_response(sse::reply(sse::keep_alive().interval(KEEP_ALIVE).stream(lines)))
 }
 
-fn lines(feed: Feed) -> impl Stream<Item = sse::Event> + Send {
-    use futures::StreamExt;
-    let first = stream::once(async { sse::Event::default().retry(RETRY).comment("fba events") });
-    first.chain(stream::unfold(feed, |mut feed| async move {
-        let line = feed.next().await?;
-        Some((written(&line), feed))
-    }))
+/// A stream that is `Sync`, as warp asks, because nobody can poll it through a shared reference. Never locked.
+struct Shareable(Mutex<BoxStream<'static, Result<sse::Event, Infallible>>>);
+
+impl Stream for Shareable {
+    type Item = Result<sse::Event, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(cx)
+    }
 }
 
 fn written(line: &Line) -> sse::Event {

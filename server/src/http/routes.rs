@@ -365,7 +365,7 @@ async fn event_stream(query: Since, last_event_id: Option<u64>, site: Arc<Site>)
     // A browser that reconnects by itself repeats the old address and sends the newer id.
     let since = last_event_id.or(query.since);
     match site.streams.open(since).await {
-        Ok(feed) => events::reply(feed, site.stop.clone().wait()),
+        Ok(feed) => events::reply(feed, site.stop.clone()),
         Err(error) => error.into(),
     }
 }
