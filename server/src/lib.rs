@@ -5,9 +5,12 @@
 pub mod cbor;
 pub mod cli;
 pub mod herder;
+mod history;
 pub mod http;
 pub mod key;
 pub mod ledger;
+pub mod overlay;
+pub mod runtime;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -381,7 +381,7 @@ mod carried {
     }
 
     pub(super) fn tx_set(network: NetworkId, bytes: &[u8]) -> Result<TxSet, WireError> {
-        TxSet::from_bytes(network, bytes).map_err(|error| refused("transaction set", &error))
+        TxSet::from_bytes(network, bytes).map_err(|error| payload("transaction set", &error))
     }
 
     pub(super) fn transaction_bytes(transaction: &SignedTransaction) -> Vec<u8> {
@@ -389,7 +389,7 @@ mod carried {
     }
 
     pub(super) fn transaction(network: NetworkId, bytes: &[u8]) -> Result<SignedTransaction, WireError> {
-        SignedTransaction::from_bytes(network, bytes).map_err(|error| refused("transaction", &error))
+        SignedTransaction::from_bytes(network, bytes).map_err(|error| payload("transaction", &error))
     }
 
     pub(super) fn ledger_bytes(ledger: &LedgerEntry) -> Vec<u8> {
@@ -397,10 +397,10 @@ mod carried {
     }
 
     pub(super) fn ledger(network: NetworkId, bytes: &[u8]) -> Result<LedgerEntry, WireError> {
-        LedgerEntry::from_bytes(network, bytes).map_err(|error| refused("ledger", &error))
+        LedgerEntry::from_bytes(network, bytes).map_err(|error| payload("ledger", &error))
     }
 
-    fn refused(what: &'static str, error: &dyn std::fmt::Display) -> WireError {
+    fn payload(what: &'static str, error: &impl ToString) -> WireError {
         WireError::Payload { what, reason: error.to_string() }
     }
 }

@@ -1,1 +1,4 @@
-//! stub
+//! What crosses crates: trace replay, recordings judged.
+
+pub mod recording;
+pub mod replay;

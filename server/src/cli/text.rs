@@ -27,7 +27,7 @@ pub fn say_json(value: &impl Serialize) -> Result<(), CliError> {
 #[must_use]
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().copied());
     table
 }
@@ -36,7 +36,7 @@ pub fn table(headings: &[&str]) -> Table {
 #[must_use]
 pub fn facts(facts: &[(&str, String)]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     facts.iter().for_each(|(what, value)| drop(table.add_row([*what, value.as_str()])));
     table
 }

@@ -34,7 +34,7 @@ pub fn ledger(header: &Header, transactions: u64, failed: u64) -> dto::Ledger {
 
 /// A transaction at `index` (from 0) in the order in which `ledger` was applied.
 #[must_use]
-pub fn transaction(signed: &SignedTransaction, ledger: u64, index: u64, result: &TxResult) -> dto::Transaction {
+pub fn transaction(signed: &SignedTransaction, ledger: u64, index: u32, result: &TxResult) -> dto::Transaction {
     let body = signed.transaction();
     dto::Transaction {
         hash: signed.hash().to_string(),

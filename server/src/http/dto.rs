@@ -234,7 +234,7 @@ pub struct Transaction {
     /// The ledger it is in.
     pub ledger: u64,
     /// Its position in that ledger, from 0.
-    pub index: u64,
+    pub index: u32,
     /// What became of it.
     pub result: TxResult,
     /// The account that pays.

@@ -19,7 +19,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct HistoryError(pub String);
 
 /// Where a page of an account's transactions begins: before this ledger and index.
-pub type Before = (u64, u64);
+pub type Before = (u64, u32);
 
 /// Closed ledgers and the state after the newest of them. Calls block; [`Reads`] keeps them off the async threads.
 pub trait History: Send + Sync + 'static {
@@ -34,8 +34,14 @@ pub trait History: Send + Sync + 'static {
     fn ledgers_before(&self, before: Option<u64>, limit: usize) -> Result<Vec<dto::Ledger>, HistoryError>;
     /// Up to `limit` ledgers above `since`, oldest first.
     fn ledgers_after(&self, since: u64, limit: usize) -> Result<Vec<dto::Ledger>, HistoryError>;
-    /// All transactions of a ledger in the order applied; `None` if there is no such ledger.
-    fn transactions_of(&self, sequence: u64) -> Result<Option<Vec<dto::Transaction>>, HistoryError>;
+    /// Up to `limit` transactions of a ledger from place `from` on, in the order applied; `None` if there is no such
+    /// ledger.
+    fn transactions_of(
+        &self,
+        sequence: u64,
+        from: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<dto::Transaction>>, HistoryError>;
     /// One transaction.
     fn transaction(&self, hash: Hash) -> Result<Option<dto::Transaction>, HistoryError>;
     /// One account.

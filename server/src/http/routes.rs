@@ -47,8 +47,11 @@ pub(crate) fn routes(site: Arc<Site>) -> Route {
     let node = warp::path!("v1" / "node").and(warp::get()).and(with()).then(node);
     let ledgers = warp::path!("v1" / "ledgers").and(warp::get()).and(warp::query()).and(with()).then(ledgers);
     let ledger = warp::path!("v1" / "ledgers" / String).and(warp::get()).and(with()).then(ledger);
-    let ledger_txs =
-        warp::path!("v1" / "ledgers" / String / "transactions").and(warp::get()).and(with()).then(ledger_transactions);
+    let ledger_txs = warp::path!("v1" / "ledgers" / String / "transactions")
+        .and(warp::get())
+        .and(warp::query())
+        .and(with())
+        .then(ledger_transactions);
     let transaction = warp::path!("v1" / "transactions" / String).and(warp::get()).and(with()).then(transaction);
     let account = warp::path!("v1" / "accounts" / String).and(warp::get()).and(with()).then(account);
     let account_txs = warp::path!("v1" / "accounts" / String / "transactions")
@@ -171,10 +174,14 @@ struct Page<B> {
 
 impl<B> Page<B> {
     fn limit(&self) -> Result<usize, ApiError> {
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        let allowed = (1..=PAGE_MAX).contains(&limit);
-        allowed.then_some(limit).ok_or_else(|| ApiError::bad_request("bad_query", format!("limit is 1 to {PAGE_MAX}")))
+        limit_of(self.limit)
     }
+}
+
+fn limit_of(asked: Option<usize>) -> Result<usize, ApiError> {
+    let limit = asked.unwrap_or(PAGE_DEFAULT);
+    let allowed = (1..=PAGE_MAX).contains(&limit);
+    allowed.then_some(limit).ok_or_else(|| ApiError::bad_request("bad_query", format!("limit is 1 to {PAGE_MAX}")))
 }
 
 /// `?since=`
@@ -271,10 +278,20 @@ async fn ledger(text: String, site: Arc<Site>) -> Response {
     answer(find_ledger(&site, &text).await)
 }
 
-async fn ledger_transactions(text: String, site: Arc<Site>) -> Response {
+/// `?limit=&from=`: transactions of a ledger are numbered, oldest first.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Places {
+    limit: Option<usize>,
+    from: Option<u64>,
+}
+
+async fn ledger_transactions(text: String, places: Places, site: Arc<Site>) -> Response {
     let result = async {
+        let limit = limit_of(places.limit)?;
         let sequence = find_ledger(&site, &text).await?.sequence;
-        let found = site.reads.run(move |history| history.transactions_of(sequence)).await?;
+        let from = places.from.unwrap_or(0);
+        let found = site.reads.run(move |history| history.transactions_of(sequence, from, limit)).await?;
         let transactions = found.ok_or_else(|| ApiError::not_found("no such ledger is closed here"))?;
         Ok(dto::Transactions { transactions })
     };

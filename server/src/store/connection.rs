@@ -10,6 +10,9 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Statements kept prepared per connection: more than there are in the code.
 const STATEMENTS_MAX: usize = 64;
 
+/// Up to this size the whole file is checked at start, indexes too: a few seconds at most. Beyond, without indexes.
+const FULL_CHECK_BYTES_MAX: u64 = 512 << 20;
+
 /// A pragma, what it is set to, and what must be read back.
 type Setting = (&'static str, &'static str, &'static str);
 
@@ -82,12 +85,17 @@ fn set(connection: &Connection, path: &Path, settings: &[Setting]) -> Result<(),
     Ok(())
 }
 
-/// SQLite's own check of the whole file; the rows have checksums besides.
+/// SQLite's own check of the whole file; the rows have checksums besides. The full one also compares indexes with
+/// their tables: a damaged index entry makes a row that is there look missing.
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let what = "check the database";
-    let mut statement = connection.prepare("PRAGMA quick_check(1)").during(what)?;
+    let small = std::fs::metadata(path).is_ok_and(|file| file.len() <= FULL_CHECK_BYTES_MAX);
+    let pragma = if small { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };
+    let mut statement = connection.prepare(pragma).during(what)?;
     let report: Vec<u8> = statement
-        .query_row([], |row| row.get_ref(0).map(|cell| cell.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec()))
+        .query_row([], |row| {
+            row.get_ref(0).map(|cell| cell.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec())
+        })
         .during(what)?;
     if report == b"ok" {
         return Ok(());

@@ -1,9 +1,389 @@
 //! What survives a restart: SQLite, one writer, many readers.
+//!
+//! The promise is that no vote leaves this node before it is on the disk, and that the node never votes without
+//! knowing every vote it has sent. [`Store::commit`] returns after the disk has confirmed; [`Store::open`] says whether
+//! the node may vote ([`VoteStanding`]). What cannot be read or written is an error, and after a failed write the store
+//! takes no more: nobody knows what is on a disk that failed to sync.
+//!
+//! A data folder holds `fba.sqlite` (with `-wal` and `-shm` while in use), `fba.lock` and `last-signed`. A backup
+//! copies the database alone, with SQLite's backup command; restored under a used key it does not vote.
 
+mod connection;
+mod error;
 pub mod key_file;
 pub mod key_mark;
+mod ledgers;
 pub mod lock;
+mod reader;
+mod restore;
+mod row;
+mod schema;
 pub mod side_file;
+mod standing;
+mod votes;
 
+pub use error::StoreError;
 pub use key_file::{KeyFileError, KeyHold};
 pub use key_mark::KeyMark;
+pub use ledgers::{LedgerRow, Proof, TransactionRow};
+pub use lock::LockError;
+pub use reader::{ENTRIES_PAGE_BYTES, LEDGERS_PAGE_MAX, Order, Reader, TRANSACTIONS_PAGE_MAX, Totals};
+pub use restore::{Restored, RestoredLedger};
+pub use standing::VoteStanding;
+
+use crate::herder::{Close, Commit};
+use crate::key::{NetworkId, node_strkey};
+use error::During;
+use fba_core::{Hash, NodeId, SlotIndex};
+use lock::Lock;
+use row::META;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, TransactionBehavior};
+use side_file::{Position, SideFile};
+use standing::{Facts, judge};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use votes::SavedVotes;
+
+/// The name of the database inside a data folder.
+pub const DATABASE_FILE: &str = "fba.sqlite";
+
+/// Commits after which [`Store::maintain`] moves the log into the database: often enough that it stays in the cache,
+/// seldom enough that a page written by many commits is moved once.
+const COMMITS_PER_CHECKPOINT: u64 = 128;
+
+/// How many commits there were since the start.
+#[derive(Debug, Default)]
+pub struct CommitCounters {
+    all: AtomicU64,
+    durable: AtomicU64,
+}
+
+impl CommitCounters {
+    /// All commits.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Commits that waited for the disk.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Relaxed)
+    }
+}
+
+/// The one writer.
+#[derive(Debug)]
+pub struct Store {
+    // Dropped first: the lock must outlive the connection.
+    connection: Connection,
+    reader: Reader,
+    path: PathBuf,
+    side_file: SideFile,
+    mark: KeyMark,
+    standing: VoteStanding,
+    /// Has this process seen to the mark and the side file already?
+    voting: bool,
+    position: Position,
+    last_closed: Option<LastClosed>,
+    /// Once a write has failed, no other is tried.
+    poisoned: bool,
+    counters: Arc<CommitCounters>,
+    checkpointed: u64,
+    _lock: Lock,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LastClosed {
+    sequence: u64,
+    hash: Hash,
+    transactions: u64,
+}
+
+impl Store {
+    /// Opens the data folder of `node` on `network`, making it if there is none. `mark` is the mark of the node's key.
+    ///
+    /// # Errors
+    /// [`StoreError`], saying what, where, which rule, and the way out. Lost votes are no error: the node may follow
+    /// and serve, see [`Restored::standing`].
+    pub fn open(
+        folder: &Path,
+        network: NetworkId,
+        node: NodeId,
+        mark: &KeyMark,
+    ) -> Result<(Self, Restored), StoreError> {
+        std::fs::create_dir_all(folder).map_err(io("make the data folder", folder))?;
+        let lock = Lock::of_folder(folder)?;
+        let path = folder.join(DATABASE_FILE);
+        let mut connection = connection::open_writer(&path)?;
+        schema::migrate(&mut connection, &path)?;
+        let id = identify(&mut connection, &path, network, node)?;
+        key_mark::sync_folder_of(&path).map_err(io("sync the data folder", folder))?;
+
+        let (ledger, transactions) = restore::load(&connection)?.unzip();
+        let (database, saved) = load_votes(&connection, network, id)?;
+        let side_file = SideFile::in_folder(folder);
+        let recorded = side_file.read().map_err(io("read the side file", folder))?;
+        let unused = mark.is_present().map_err(io("look for the mark of the key", mark.path()))?;
+        let position = database.clone().unwrap_or(Position { store: id, count: 0, slot: 0 });
+        let standing = judge(Facts { unused, recorded, database });
+        let SavedVotes { votes, quorum_sets, tx_sets } = if standing.is_lost() { SavedVotes::default() } else { saved };
+
+        let last_closed = ledger.as_ref().zip(transactions).map(|(ledger, transactions): (&RestoredLedger, u64)| {
+            LastClosed { sequence: ledger.header.sequence, hash: ledger.hash, transactions }
+        });
+        let store = Self {
+            reader: Reader::open(path.clone(), network)?,
+            connection,
+            path,
+            side_file,
+            mark: mark.clone(),
+            standing: standing.clone(),
+            voting: false,
+            position,
+            last_closed,
+            poisoned: false,
+            counters: Arc::default(),
+            checkpointed: 0,
+            _lock: lock,
+        };
+        Ok((store, Restored { ledger, votes, quorum_sets, tx_sets, standing }))
+    }
+
+    /// Reads from any thread.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// How many commits there were, for the metrics.
+    #[must_use]
+    pub fn counters(&self) -> Arc<CommitCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Writes all of `commit` or nothing. With `commit.sync` it is on the disk when this returns; without, it is seen by
+    /// every reader, survives a killed process, and becomes durable with the next commit that is synced. Returns how
+    /// long it took.
+    ///
+    /// # Errors
+    /// Whatever the disk says, and from then on [`StoreError::Poisoned`]: nothing of the commit may be sent, and the
+    /// process should end. [`StoreError::MayNotVote`] if votes were lost and not resumed.
+    ///
+    /// # Panics
+    /// If a ledger does not follow the last one: our own mistake.
+    pub fn commit(&mut self, commit: &Commit) -> Result<Duration, StoreError> {
+        let started = Instant::now();
+        self.guarded(|store| store.write(commit))?;
+        Ok(started.elapsed())
+    }
+
+    /// Begins voting again after a loss, from the slot after the newest ledger: to be called when the network has
+    /// certainly moved past every slot the key may have voted in. Durable when it returns.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    ///
+    /// # Panics
+    /// If no votes were lost, or there is no ledger yet: our own mistake.
+    pub fn resume_voting(&mut self) -> Result<SlotIndex, StoreError> {
+        assert!(self.standing.is_lost(), "only lost votes are given up");
+        let last = self.last_closed.expect("the rule for voting again needs closed ledgers").sequence;
+        self.guarded(|store| {
+            let position = Position {
+                store: store.position.store,
+                count: store.position.count.saturating_add(1),
+                slot: store.position.slot.max(last),
+            };
+            let transaction = begin(&mut store.connection)?;
+            votes::forget_all(&transaction)?;
+            votes::put_position(&transaction, position)?;
+            transaction.commit().during("give up lost votes")?;
+            store.position = position;
+            store.begin_voting()?;
+            store.standing = VoteStanding::Intact;
+            Ok(())
+        })?;
+        Ok(SlotIndex(last).next())
+    }
+
+    /// Moves the log into the database if it has grown. To be called when nobody waits for a commit.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn maintain(&mut self) -> Result<(), StoreError> {
+        let commits = self.counters.all();
+        if commits.saturating_sub(self.checkpointed) < COMMITS_PER_CHECKPOINT {
+            return Ok(());
+        }
+        self.checkpointed = commits;
+        self.guarded(|store| {
+            let done = store.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            done.during("move the log into the database")
+        })
+    }
+
+    /// Runs a write, and lets none follow one that failed.
+    fn guarded<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Poisoned);
+        }
+        // Set first, so that a panic inside counts as a failure too.
+        self.poisoned = true;
+        let done = write(self)?;
+        self.poisoned = false;
+        Ok(done)
+    }
+
+    fn write(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        if let (VoteStanding::Lost { reason }, false) = (&self.standing, commit.votes.is_empty()) {
+            return Err(StoreError::MayNotVote { reason: reason.clone() });
+        }
+        if !commit.votes.is_empty() && !self.voting {
+            self.begin_voting()?;
+        }
+        let position = self.position_after(commit);
+        if !commit.sync {
+            connection::set_synced(&self.connection, &self.path, false)?;
+        }
+        let last_closed = self.write_rows(commit, position)?;
+        if !commit.sync {
+            connection::set_synced(&self.connection, &self.path, true)?;
+        }
+        self.counters.all.fetch_add(1, Ordering::Relaxed);
+        if commit.sync {
+            self.counters.durable.fetch_add(1, Ordering::Relaxed);
+        }
+        (self.position, self.last_closed) = (position, last_closed);
+        // Only what is durable in the database may be in the side file, or a power cut would look like a loss.
+        if commit.sync && self.voting {
+            self.side_file.write(position).map_err(io("write the side file of", &self.path))?;
+        }
+        Ok(())
+    }
+
+    fn write_rows(&mut self, commit: &Commit, position: Position) -> Result<Option<LastClosed>, StoreError> {
+        let mut last = self.last_closed;
+        let open = last.map_or(1, |last| last.sequence.saturating_add(1));
+        let votes_change = !self.standing.is_lost() && !(commit.votes.is_empty() && commit.closes.is_empty());
+        let transaction = begin(&mut self.connection)?;
+        commit.quorum_sets.iter().try_for_each(|set| votes::put_quorum_set(&transaction, set))?;
+        for close in &commit.closes {
+            follows(last, close);
+            let before = last.map_or(0, |last| last.transactions);
+            ledgers::put_close(&transaction, close, before)?;
+            last = Some(LastClosed {
+                sequence: close.closed.header.sequence,
+                hash: close.closed.hash,
+                transactions: before.saturating_add(close.closed.applied.len() as u64),
+            });
+        }
+        commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
+        commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
+        if votes_change {
+            votes::forget_before(&transaction, last.map_or(0, |last| last.sequence))?;
+            votes::put_position(&transaction, position)?;
+        }
+        transaction.commit().during("commit")?;
+        Ok(last)
+    }
+
+    /// How far the key has voted after `commit`. Nominations do not count: two of them never contradict one another.
+    fn position_after(&self, commit: &Commit) -> Position {
+        let statements = commit.votes.iter().map(|vote| &vote.statement.statement);
+        let ballots = statements.filter(|statement| !statement.pledge.is_nomination());
+        match ballots.map(|statement| statement.slot.0).max() {
+            Some(slot) => Position {
+                count: self.position.count.saturating_add(1),
+                slot: self.position.slot.max(slot),
+                ..self.position
+            },
+            None => self.position,
+        }
+    }
+
+    /// From here on the key counts as used: first the side file, then the mark, both durable before any vote is.
+    fn begin_voting(&mut self) -> Result<(), StoreError> {
+        self.side_file.create(self.position).map_err(io("write the side file of", &self.path))?;
+        self.mark.remove().map_err(io("remove the mark of the key", self.mark.path()))?;
+        self.voting = true;
+        Ok(())
+    }
+}
+
+fn begin(connection: &mut Connection) -> Result<rusqlite::Transaction<'_>, StoreError> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate).during("begin a commit")
+}
+
+fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { what, path, source }
+}
+
+/// Asserts that `close` is the ledger after `last`.
+fn follows(last: Option<LastClosed>, close: &Close) {
+    let (sequence, previous) = last.map_or((0, Hash::ZERO), |last| (last.sequence, last.hash));
+    let header = &close.closed.header;
+    assert_eq!(header.sequence, sequence.saturating_add(1), "ledgers are committed one after the other");
+    assert_eq!(header.previous, previous, "each ledger names the header before it");
+}
+
+/// The database's random id, after checking whose it is; a new database becomes ours.
+fn identify(
+    connection: &mut Connection,
+    path: &Path,
+    network: NetworkId,
+    node: NodeId,
+) -> Result<[u8; 16], StoreError> {
+    let found = META.one(connection, "SELECT * FROM meta", [], |row| {
+        Ok((NetworkId(row.hash(1)?), NodeId(row.array(2)?), row.array(3)?))
+    })?;
+    if let Some((its_network, its_node, id)) = found {
+        if its_network != network {
+            let (found, wanted) = (its_network.0.to_string(), network.0.to_string());
+            return Err(StoreError::OtherNetwork { path: path.to_owned(), found, wanted });
+        }
+        if its_node != node {
+            let (found, wanted) = (node_strkey(its_node), node_strkey(node));
+            return Err(StoreError::OtherNode { path: path.to_owned(), found, wanted });
+        }
+        return Ok(id);
+    }
+    if ledgers::bounds(connection)?.is_some() {
+        return Err(META.corrupt(1, "it is missing"));
+    }
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| {
+        let source = std::io::Error::other(error.to_string());
+        StoreError::Io { what: "make a random id for", path: path.to_owned(), source }
+    })?;
+    let transaction = begin(connection)?;
+    let row = [ValueRef::Integer(1), ValueRef::Blob(&network.0.0), ValueRef::Blob(&node.0), ValueRef::Blob(&id)];
+    META.put(&transaction, &row)?;
+    votes::put_position(&transaction, Position { store: id, count: 0, slot: 0 })?;
+    transaction.commit().during("begin a new database")?;
+    Ok(id)
+}
+
+/// How far the key has voted and its votes. Votes that cannot be read are no error here: they are lost.
+fn load_votes(
+    connection: &Connection,
+    network: NetworkId,
+    id: [u8; 16],
+) -> Result<(Result<Position, String>, SavedVotes), StoreError> {
+    let loaded = votes::position(connection, id)
+        .and_then(|position| votes::load(connection, network).map(|saved| (position, saved)));
+    match loaded {
+        Ok((position, saved)) => Ok((Ok(position), saved)),
+        Err(StoreError::Corrupt { table, key, rule }) => {
+            Ok((Err(format!("{table} {key}: {rule}")), SavedVotes::default()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

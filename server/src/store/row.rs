@@ -11,36 +11,48 @@ use rusqlite::{Connection, Params, Row, params_from_iter};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Table {
     pub(crate) name: &'static str,
-    /// Writes a row over the one with the same key.
-    upsert: &'static str,
+    put: &'static str,
 }
 
 macro_rules! table {
-    ($constant:ident, $name:literal, $marks:literal) => {
+    ($constant:ident, $verb:literal, $name:literal, $marks:literal) => {
         pub(crate) const $constant: Table =
-            Table { name: $name, upsert: concat!("INSERT OR REPLACE INTO ", $name, " VALUES (", $marks, ")") };
+            Table { name: $name, put: concat!($verb, " INTO ", $name, " VALUES (", $marks, ")") };
     };
 }
 
-table!(META, "meta", "?,?,?,?,?");
-table!(LAST_SIGNED, "last_signed", "?,?,?,?,?");
-table!(VOTES, "votes", "?,?,?,?,?,?");
-table!(QUORUM_SETS, "quorum_sets", "?,?,?");
-table!(TX_SETS, "tx_sets", "?,?,?,?");
-table!(LEDGERS, "ledgers", "?,?,?,?,?,?,?,?,?");
-table!(TRANSACTIONS, "transactions", "?,?,?,?,?,?");
-table!(PROOFS, "proofs", "?,?,?");
-table!(ACCOUNTS, "accounts", "?,?,?");
-table!(DATA_ENTRIES, "data_entries", "?,?,?,?");
-table!(STATE, "state", "?,?,?,?");
+// History is only added to: writing a ledger or a transaction a second time is an error, not a change.
+table!(META, "REPLACE", "meta", "?,?,?,?,?");
+table!(LAST_SIGNED, "REPLACE", "last_signed", "?,?,?,?,?");
+table!(VOTES, "REPLACE", "votes", "?,?,?,?,?,?");
+table!(QUORUM_SETS, "REPLACE", "quorum_sets", "?,?,?");
+table!(TX_SETS, "REPLACE", "tx_sets", "?,?,?,?");
+table!(LEDGERS, "INSERT", "ledgers", "?,?,?,?,?,?,?,?,?");
+table!(TRANSACTIONS, "INSERT", "transactions", "?,?,?,?,?,?");
+table!(PROOFS, "REPLACE", "proofs", "?,?,?,?");
+table!(ACCOUNTS, "REPLACE", "accounts", "?,?,?");
+table!(DATA_ENTRIES, "REPLACE", "data_entries", "?,?,?,?");
+table!(STATE, "REPLACE", "state", "?,?,?,?");
 
 impl Table {
-    /// Writes a row, its checksum behind it, over the one with the same key.
+    /// Writes a row, its checksum behind it: over the one with the same key, except in history.
     pub(crate) fn put(self, connection: &Connection, columns: &[ValueRef<'_>]) -> Result<(), StoreError> {
         let sum = checksum(self.name, columns.iter().copied());
         let cells = columns.iter().copied().chain([ValueRef::Integer(sum)]).map(ToSqlOutput::Borrowed);
-        let mut statement = connection.prepare_cached(self.upsert).during("write a row")?;
+        let mut statement = connection.prepare_cached(self.put).during("write a row")?;
         statement.execute(params_from_iter(cells)).during("write a row")?;
+        Ok(())
+    }
+
+    /// Deletes the rows `query` names.
+    pub(crate) fn delete<P: Params>(
+        self,
+        connection: &Connection,
+        query: &str,
+        parameters: P,
+    ) -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(query).during("delete a row")?;
+        statement.execute(parameters).during("delete a row")?;
         Ok(())
     }
 
@@ -217,7 +229,7 @@ mod tests {
     fn a_changed_column_is_noticed_when_the_row_is_read() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("schema.sql")).unwrap();
-        PROOFS.put(&connection, &[integer(7), ValueRef::Blob(b"proof")]).unwrap();
+        PROOFS.put(&connection, &[integer(7), ValueRef::Blob(b"proof"), ValueRef::Blob(b"")]).unwrap();
         let read = || PROOFS.one(&connection, "SELECT * FROM proofs", [], |row| row.blob(1).map(<[u8]>::to_vec));
         assert_eq!(read().unwrap().unwrap(), b"proof");
         connection.execute("UPDATE proofs SET statements = x'00'", []).unwrap();

@@ -55,9 +55,10 @@ CREATE TABLE transactions (
 CREATE UNIQUE INDEX transactions_by_hash ON transactions (hash);
 CREATE INDEX transactions_by_source ON transactions (source);
 
--- The signed CONFIRM and EXTERNALIZE statements that prove a ledger's value.
+-- The signed CONFIRM and EXTERNALIZE statements that prove a ledger's value, and the hashes of the quorum sets kept
+-- with them, one after the other.
 CREATE TABLE proofs (
-  sequence INTEGER PRIMARY KEY, statements BLOB NOT NULL,
+  sequence INTEGER PRIMARY KEY, statements BLOB NOT NULL, sets BLOB NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT;
 

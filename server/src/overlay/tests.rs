@@ -1,0 +1,1 @@
+//! Overlay tests with real sockets.
