@@ -3,9 +3,14 @@
 //! `ARCHITECTURE.md` at the top of the repository says which module knows what.
 
 pub mod cbor;
+pub mod cli;
 pub mod herder;
+mod history;
+pub mod http;
 pub mod key;
 pub mod ledger;
 pub mod overlay;
 pub mod runtime;
+pub mod store;
+pub mod telemetry;
 pub mod wire;

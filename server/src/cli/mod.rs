@@ -1,0 +1,13 @@
+//! The commands of `fba`, one file each.
+
+pub mod account;
+pub mod client;
+pub mod data;
+pub mod exit;
+pub mod ledger;
+pub mod pay;
+mod signing;
+pub mod status;
+pub mod text;
+pub mod tx;
+pub mod watch;
