@@ -3,16 +3,18 @@
 mod consensus;
 mod show;
 
-use crate::config::Config;
-use crate::herder::{Divergence, Herder, HerderConfig};
-use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, Limits, Published};
-use crate::key::{Ed25519, Signatures};
+use crate::config::{Config, ConfigErrors};
+use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
+use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, Limits, NodeName, Published};
+use crate::key::{Ed25519, NetworkId, Signatures};
 use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
-use crate::overlay::{self, Overlay, OverlayConfig, OverlayError};
+use crate::overlay::{self, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
 use crate::record::{RecordError, Recorder};
-use crate::store::{Opened, Store, StoreError};
+use crate::store::{KeyFileError, KeyHold, RestoredLedger, Store, StoreError, key_file};
 use crate::telemetry::Metrics;
+use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
+use fba_core::NodeId;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,29 +32,27 @@ const REQUEST_QUEUE: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {
-    /// The genesis file.
+    /// The genesis file is missing, wrong, or another network's.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The genesis file describes no ledger.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
-    /// A file could not be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// Config and genesis disagree.
+    /// The node's key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The seed file holds another node's key.
     #[error(
-        "the configuration is for the network {configured:?}, but {path} is the genesis of {genesis:?}: \
-         give this node the genesis file of its own network"
+        "the seed file {path} holds the key of {found}, but the configuration is for {wanted}: give this node its own \
+         seed file, or remove node_public_key from the configuration"
     )]
-    OtherNetwork {
-        /// The passphrase in the configuration.
-        configured: String,
-        /// The genesis file.
+    OtherKey {
+        /// The seed file.
         path: PathBuf,
-        /// The passphrase in the genesis file.
-        genesis: String,
+        /// The node whose key it holds.
+        found: String,
+        /// The node that is configured.
+        wanted: String,
     },
     /// The store refused to open or to commit.
     #[error(transparent)]
@@ -87,11 +87,13 @@ pub struct Options {
 /// A running node. Call [`Running::stop`]; dropping it leaves its threads running until the process ends.
 pub struct Running {
     http: HttpHandle,
-    overlay: Arc<Overlay>,
+    overlay: Overlay,
     stop: async_channel::Sender<()>,
     thread: JoinHandle<Result<(), AppError>>,
     /// Closed when the consensus thread has ended, by itself or because it was asked to.
     pub ended: async_channel::Receiver<()>,
+    // Keeps the key file locked for as long as the node runs.
+    _key: KeyHold,
 }
 
 impl Running {
@@ -129,86 +131,99 @@ impl Running {
 /// # Errors
 /// See [`AppError`]; nothing is left running then.
 pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
-    let genesis = read_genesis(config)?;
+    let genesis = config.load_genesis()?;
     let network = genesis.network_id();
-    let Opened { store, key, restored } = Store::open(&config.data_dir, &config.node_seed_file, network)?;
-    let mut store = store;
-    let signatures: Arc<dyn Signatures> = Arc::new(Ed25519::new(network, key.clone()));
-    let ledger = match restored.ledger {
-        Some(stored) => Ledger::restore(&genesis, stored.header, stored.accounts, stored.data, stored.lattice)?,
-        None => {
-            let (ledger, closed) = Ledger::genesis(&genesis);
-            store.commit_genesis(&closed)?;
-            ledger
-        }
-    };
+    let (secret, key_hold) = key_file::hold(&config.node_seed_file)?;
+    same_node(config, secret.node_id())?;
+    let (mut store, restored) = Store::open(&config.data_dir, network, config.node, key_hold.mark())?;
+    let ledger = open_ledger(&genesis, restored.ledger, &mut store)?;
+    let recorder = options.record.as_deref().map(Recorder::open).transpose()?;
     let sequence = Arc::new(AtomicU64::new(ledger.sequence()));
-    let recorder = options.record.as_deref().map(Recorder::create).transpose()?;
     let (vote_sender, votes) = async_channel::bounded(VOTE_QUEUE);
     let (payload_sender, payload) = async_channel::bounded(PAYLOAD_QUEUE);
-    let overlay = Arc::new(overlay::start(
-        overlay_config(config, network),
-        key,
-        Arc::clone(&sequence),
-        vote_sender,
-        payload_sender,
-    )?);
-    let herder = Herder::new(
-        HerderConfig::new(config.quorum_set.clone(), config.validator),
-        signatures,
-        ledger,
-        restored.votes,
-    );
     let (request_sender, requests) = async_channel::bounded(REQUEST_QUEUE);
-    let identity = identity(config, &genesis, herder.view().node);
-    let published = Published::new(show::node_view(&herder.view(), &[]));
-    let events = Events::default();
+    let overlay =
+        overlay::start(overlay_config(config, network), &secret, Arc::clone(&sequence), vote_sender, payload_sender)?;
+    let signatures: Arc<dyn Signatures> = Arc::new(Ed25519::new(network, secret));
+    let herder_config =
+        HerderConfig { quorum_set: config.trust.quorum_set.clone(), is_validator: config.is_validator };
+    let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
+    let consensus = Consensus::new(herder, store, overlay.clone(), sequence, recorder);
+    let (published, events) = (Published::new(consensus.node_view()), Events::default());
     let metrics = Arc::new(Metrics::new());
-    let http = http::start(
-        &HttpConfig {
-            listen: config.http,
-            names: config.http_hosts.clone(),
-            limits: Limits::default(),
-        },
-        HttpState {
-            identity,
-            view: published.clone(),
-            history: Arc::new(store.reader()?),
-            requests: request_sender,
-            events: events.clone(),
-            metrics: Arc::clone(&metrics),
-        },
-    )?;
+    let state = HttpState {
+        identity: identity(config, &genesis),
+        view: published.clone(),
+        history: Arc::new(consensus.reader()),
+        requests: request_sender,
+        events: events.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let http_config =
+        HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: Limits::default() };
+    let http = http::start(&http_config, state)?;
     let (stop, stopped) = async_channel::bounded(1);
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
+    let consensus = consensus.showing(published, events, metrics);
     let links = Links { votes, payload, requests, stopped };
-    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder)?
-        .showing(published, events, metrics);
-    let thread = std::thread::Builder::new()
-        .name("consensus".into())
-        .spawn(move || {
-            let outcome = crate::runtime::block_on(consensus.run(links));
-            drop(ended_sender);
-            outcome
-        })
-        .map_err(AppError::Thread)?;
-    Ok(Running { http, overlay, stop, thread, ended })
+    let run = move || {
+        let outcome = crate::runtime::block_on(consensus.run(links));
+        drop(ended_sender);
+        outcome
+    };
+    let thread = std::thread::Builder::new().name("consensus".into()).spawn(run).map_err(AppError::Thread)?;
+    Ok(Running { http, overlay, stop, thread, ended, _key: key_hold })
 }
 
-fn read_genesis(config: &Config) -> Result<Genesis, AppError> {
-    let path = &config.genesis;
-    let text = std::fs::read_to_string(path).map_err(|source| AppError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    let genesis = Genesis::from_toml(&text)?;
-    if genesis.passphrase == config.network_passphrase {
-        Ok(genesis)
-    } else {
-        Err(AppError::OtherNetwork {
-            configured: config.network_passphrase.clone(),
-            path: path.clone(),
-            genesis: genesis.passphrase,
-        })
+fn same_node(config: &Config, found: NodeId) -> Result<(), AppError> {
+    if found == config.node {
+        return Ok(());
+    }
+    let (found, wanted) = (crate::key::node_strkey(found), crate::key::node_strkey(config.node));
+    Err(AppError::OtherKey { path: config.node_seed_file.clone(), found, wanted })
+}
+
+/// The ledger the store holds; in a new store, genesis, which becomes its first ledger.
+fn open_ledger(genesis: &Genesis, stored: Option<RestoredLedger>, store: &mut Store) -> Result<Ledger, AppError> {
+    if let Some(stored) = stored {
+        return Ok(Ledger::restore(genesis, stored.header, stored.accounts, stored.data, stored.lattice)?);
+    }
+    let (ledger, closed) = Ledger::genesis(genesis)?;
+    let close = Close { closed, proof: Vec::new(), proof_sets: Vec::new() };
+    store.commit(&Commit { closes: vec![close], sync: true, ..Commit::default() })?;
+    Ok(ledger)
+}
+
+fn overlay_config(config: &Config, network: NetworkId) -> OverlayConfig {
+    let peer = |peer: &crate::config::Peer| PeerAddress { address: peer.address.to_string(), key: peer.key };
+    OverlayConfig {
+        listen: config.listen,
+        public: config.public_address.as_ref().map(ToString::to_string),
+        peers: config.peers.iter().map(peer).collect(),
+        seats: Seats::default(),
+        network,
+        versions: VersionRange::OURS,
+    }
+}
+
+fn identity(config: &Config, genesis: &Genesis) -> Identity {
+    let name = |known: &crate::config::Known| NodeName {
+        name: known.name.to_string(),
+        organization: known.home_domain.as_ref().map(ToString::to_string),
+    };
+    let parameters = &genesis.parameters;
+    Identity {
+        node: config.node,
+        network: genesis.network_id().0,
+        validator: config.is_validator,
+        names: config.trust.directory.iter().map(|(node, known)| (*node, name(known))).collect(),
+        parameters: http::Parameters {
+            close_interval_ms: parameters.close_interval_ms,
+            heartbeat_ms: parameters.heartbeat_ms,
+            minimum_balance: parameters.minimum_balance,
+            base_fee: parameters.base_fee,
+            tx_count_max: u64::from(parameters.tx_count_max),
+            tx_bytes_max: u64::from(parameters.tx_bytes_max),
+        },
     }
 }

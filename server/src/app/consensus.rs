@@ -6,15 +6,14 @@
 use super::AppError;
 use super::show::{self, Showing};
 use crate::herder::{Batch, Commit, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome};
-use crate::http::{Events, Published, Request, Submission, SubmitOutcome};
+use crate::http::{Events, NodeView, Published, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
-use crate::record::Recorder;
+use crate::record::{Record, Recorder};
 use crate::runtime;
 use crate::store::{Reader, Store};
 use crate::telemetry::Metrics;
 use crate::wire::Message;
 use async_channel::{Receiver, Sender};
-use fba_core::NodeId;
 use futures::{FutureExt, pin_mut, select_biased};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +28,9 @@ const IDLE_WAKEUP: Duration = Duration::from_millis(500);
 
 /// Catch-up answers being read from the store for peers at the same time; more are not answered.
 const READS_MAX: usize = 4;
+
+/// Above so many waiting clients, those that have hung up are swept out first.
+const TICKETS_SWEPT_AT: usize = 10_000;
 
 /// Where inputs come from.
 pub(super) struct Links {
@@ -51,7 +53,7 @@ pub(super) struct Consensus {
     herder: Herder,
     store: Store,
     reader: Reader,
-    overlay: Arc<Overlay>,
+    overlay: Overlay,
     sequence: Arc<AtomicU64>,
     recorder: Option<Recorder>,
     started: Instant,
@@ -65,15 +67,14 @@ impl Consensus {
     pub(super) fn new(
         herder: Herder,
         store: Store,
-        overlay: Arc<Overlay>,
+        overlay: Overlay,
         sequence: Arc<AtomicU64>,
         recorder: Option<Recorder>,
-    ) -> Result<Self, AppError> {
-        let reader = store.reader()?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             herder,
+            reader: store.reader(),
             store,
-            reader,
             overlay,
             sequence,
             recorder,
@@ -82,7 +83,17 @@ impl Consensus {
             next_ticket: 0,
             reads: Arc::new(AtomicU64::new(0)),
             showing: None,
-        })
+        }
+    }
+
+    /// What the node looks like before it runs.
+    pub(super) fn node_view(&self) -> NodeView {
+        show::node_view(&self.herder.view(self.now()), &[])
+    }
+
+    /// Reads of what this thread commits.
+    pub(super) fn reader(&self) -> Reader {
+        self.reader.clone()
     }
 
     pub(super) fn showing(mut self, published: Published, events: Events, metrics: Arc<Metrics>) -> Self {
@@ -98,7 +109,7 @@ impl Consensus {
         loop {
             match self.wait(&links).await {
                 Woken::Stop => break,
-                Woken::Timer => self.wake(),
+                Woken::Timer => self.store.maintain()?,
                 Woken::Overlay(event) => self.overlay_event(event)?,
                 Woken::Request(request) => self.request(request),
             }
@@ -141,13 +152,14 @@ impl Consensus {
     }
 
     fn until_wakeup(&self) -> Duration {
-        let due = self.herder.next_wakeup().unwrap_or(Duration::MAX);
-        due.saturating_sub(self.now().monotonic).min(IDLE_WAKEUP)
+        let now = self.now();
+        let due = self.herder.next_wakeup(now).unwrap_or(Duration::MAX);
+        due.saturating_sub(now.monotonic).min(IDLE_WAKEUP)
     }
 
     fn wake(&mut self) {
         let now = self.now();
-        if self.herder.next_wakeup().is_some_and(|due| due <= now.monotonic) {
+        if self.herder.next_wakeup(now).is_some_and(|due| due <= now.monotonic) {
             self.herder.handle(now, Input::Wakeup);
         }
     }
@@ -161,7 +173,7 @@ impl Consensus {
             }
             Event::Message { from, message } => {
                 if let (Message::Statement(statement), Some(recorder)) = (&message, &mut self.recorder) {
-                    recorder.record(from, statement)?;
+                    recorder.record(&Record { at_unix_ms: unix_ms(), from, signed: statement.clone() })?;
                 }
                 Input::Message { from, message }
             }
@@ -180,7 +192,9 @@ impl Consensus {
             Request::Submit(Submission { transaction, reply }) => {
                 let ticket = Ticket(self.next_ticket);
                 self.next_ticket += 1;
-                self.tickets.retain(|_, reply| !reply.is_closed());
+                if self.tickets.len() >= TICKETS_SWEPT_AT {
+                    self.tickets.retain(|_, reply| !reply.is_closed());
+                }
                 self.tickets.insert(ticket, reply);
                 let now = self.now();
                 self.herder.handle(now, Input::Submit { transaction, ticket });
@@ -206,6 +220,10 @@ impl Consensus {
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<(), AppError> {
+        if self.store.standing().is_lost() && !commit.votes.is_empty() {
+            // The herder was silent for as long as it had to be.
+            self.store.resume_voting();
+        }
         let took = self.store.commit(commit)?;
         if let Some(close) = commit.closes.last() {
             self.sequence.store(close.closed.header.sequence, Ordering::Relaxed);
@@ -219,7 +237,12 @@ impl Consensus {
     fn send(&self, outgoing: Vec<Outgoing>) {
         for outgoing in outgoing {
             match outgoing {
-                Outgoing::Send { to, message } => to.iter().for_each(|peer| self.overlay.send(*peer, message.clone())),
+                Outgoing::Send { to, message } => {
+                    for peer in to {
+                        // False if the link is gone or its queue is full: flooding does not rely on one link.
+                        self.overlay.send(peer, &message);
+                    }
+                },
                 Outgoing::DropPeer { peer, reason } => {
                     tracing::warn!(peer = %show::short(peer), reason, "dropping a peer that broke a rule");
                     self.overlay.drop_peer(peer, &reason);
@@ -235,17 +258,22 @@ impl Consensus {
             return;
         }
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let (reader, overlay, reads) = (self.reader.clone(), Arc::clone(&self.overlay), Arc::clone(&self.reads));
-        runtime::spawn_blocking(move || {
-            match reader.ledger_entries(from, count) {
-                Ok(entries) => overlay.send(peer, Message::Ledgers(entries)),
+        let (reader, overlay, reads) = (self.reader.clone(), self.overlay.clone(), Arc::clone(&self.reads));
+        let work = move || {
+            match reader.ledger_entries(from, u64::from(count)) {
+                Ok(entries) => drop(overlay.send(peer, &Message::Ledgers(entries))),
                 Err(error) => tracing::error!(%error, from, "cannot read ledgers for a peer"),
             }
             reads.fetch_sub(1, Ordering::Relaxed);
-        });
+        };
+        drop(runtime::spawn_blocking(work));
     }
 
     fn tell(&mut self, notices: Vec<Notice>) {
+        let now = self.now();
+        if notices.iter().any(|notice| matches!(notice, Notice::Closed(_))) {
+            self.overlay.set_wanted(&self.herder.transitive_quorum());
+        }
         for notice in &notices {
             if let Notice::Ticket { ticket, outcome } = notice {
                 self.answer(*ticket, outcome);
@@ -253,7 +281,7 @@ impl Consensus {
         }
         if let Some(showing) = &mut self.showing {
             showing.notices(&notices);
-            showing.publish(&self.herder, &self.overlay);
+            showing.publish(now, &self.herder, &self.overlay);
         }
     }
 
@@ -270,9 +298,12 @@ impl Consensus {
     }
 
     fn now(&self) -> Now {
-        let unix_ms = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        Now { monotonic: self.started.elapsed(), unix_ms }
+        Now { monotonic: self.started.elapsed(), unix_ms: unix_ms() }
     }
+}
+
+/// The wall clock; a clock before 1970 counts as 1970.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! What the node shows: the herder's view and notices in the words of the HTTP side.
 
-use crate::herder::{ClosedSummary, Herder, NodeState, Notice, SyncState, TicketOutcome, View};
+use crate::herder::{ClosedSummary, Herder, NodeState, Notice, Now, SyncState, TicketOutcome, View};
 use crate::http::{
     self, Event, Events, KnownNode, LastClosed, NodeView, OpenSlot, Phase, Published, Refusal, Standing, SubmitOutcome,
     dto,
@@ -9,6 +9,7 @@ use crate::key::node_strkey;
 use crate::overlay::{Overlay, PeerInfo};
 use crate::telemetry::Metrics;
 use fba_core::NodeId;
+use super::consensus::unix_ms;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,13 +90,13 @@ impl Showing {
     }
 
     /// Publishes a new snapshot if one is due.
-    pub(super) fn publish(&mut self, herder: &Herder, overlay: &Overlay) {
+    pub(super) fn publish(&mut self, at: Now, herder: &Herder, overlay: &Overlay) {
         let now = Instant::now();
         if self.shown.is_some_and(|shown| now.duration_since(shown) < VIEW_EVERY) {
             return;
         }
         self.shown = Some(now);
-        let view = node_view(&herder.view(), &overlay.peers());
+        let view = node_view(&herder.view(at), &overlay.peers());
         self.metrics.peers.set(i64::try_from(view.peers.len()).unwrap_or(i64::MAX));
         self.metrics.queued_transactions.set(i64::try_from(view.queued).unwrap_or(i64::MAX));
         self.metrics.synced.set(i64::from(view.sync == http::SyncState::Synced));
@@ -213,10 +214,10 @@ fn peer(info: &PeerInfo) -> http::Peer {
         node: info.node,
         address: info.address.to_string(),
         inbound: info.inbound,
-        since_ms: info.since_ms,
-        rtt_us: info.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
-        bytes_in: info.bytes_in,
-        bytes_out: info.bytes_out,
+        since_ms: unix_ms().saturating_sub(millis(info.up_for)),
+        rtt_us: Some(u64::try_from(info.rtt.as_micros()).unwrap_or(u64::MAX)),
+        bytes_in: info.bytes_received,
+        bytes_out: info.bytes_sent,
     }
 }
 
