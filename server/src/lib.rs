@@ -4,6 +4,7 @@
 
 pub mod cbor;
 pub mod cli;
+pub mod config;
 pub mod herder;
 mod history;
 pub mod http;
