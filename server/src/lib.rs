@@ -7,5 +7,7 @@ pub mod herder;
 pub mod key;
 pub mod ledger;
 pub mod overlay;
+pub mod record;
 pub mod runtime;
+pub mod store;
 pub mod wire;
