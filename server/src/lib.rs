@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` at the top of the repository says which module knows what.
 
+pub mod app;
 pub mod cbor;
 pub mod cli;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod http;
 pub mod key;
 pub mod ledger;
 pub mod overlay;
+pub mod record;
 pub mod runtime;
 pub mod store;
 pub mod telemetry;
