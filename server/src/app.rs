@@ -87,7 +87,7 @@ pub struct Options {
 /// A running node. Call [`Running::stop`]; dropping it leaves its threads running until the process ends.
 pub struct Running {
     http: HttpHandle,
-    overlay: Overlay,
+    overlay: Arc<Overlay>,
     stop: async_channel::Sender<()>,
     thread: JoinHandle<Result<(), AppError>>,
     /// Closed when the consensus thread has ended, by itself or because it was asked to.
@@ -142,13 +142,14 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let (vote_sender, votes) = async_channel::bounded(VOTE_QUEUE);
     let (payload_sender, payload) = async_channel::bounded(PAYLOAD_QUEUE);
     let (request_sender, requests) = async_channel::bounded(REQUEST_QUEUE);
-    let overlay =
-        overlay::start(overlay_config(config, network), &secret, Arc::clone(&sequence), vote_sender, payload_sender)?;
+    let overlay_config = overlay_config(config, network);
+    let overlay = overlay::start(overlay_config, &secret, Arc::clone(&sequence), vote_sender, payload_sender)?;
+    let overlay = Arc::new(overlay);
     let signatures: Arc<dyn Signatures> = Arc::new(Ed25519::new(network, secret));
     let herder_config =
         HerderConfig { quorum_set: config.trust.quorum_set.clone(), is_validator: config.is_validator };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
-    let consensus = Consensus::new(herder, store, overlay.clone(), sequence, recorder);
+    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder);
     let (published, events) = (Published::new(consensus.node_view()), Events::default());
     let metrics = Arc::new(Metrics::new());
     let state = HttpState {
@@ -211,19 +212,11 @@ fn identity(config: &Config, genesis: &Genesis) -> Identity {
         name: known.name.to_string(),
         organization: known.home_domain.as_ref().map(ToString::to_string),
     };
-    let parameters = &genesis.parameters;
     Identity {
         node: config.node,
         network: genesis.network_id().0,
         validator: config.is_validator,
         names: config.trust.directory.iter().map(|(node, known)| (*node, name(known))).collect(),
-        parameters: http::Parameters {
-            close_interval_ms: parameters.close_interval_ms,
-            heartbeat_ms: parameters.heartbeat_ms,
-            minimum_balance: parameters.minimum_balance,
-            base_fee: parameters.base_fee,
-            tx_count_max: u64::from(parameters.tx_count_max),
-            tx_bytes_max: u64::from(parameters.tx_bytes_max),
-        },
+        parameters: genesis.parameters.clone(),
     }
 }

@@ -53,7 +53,7 @@ pub(super) struct Consensus {
     herder: Herder,
     store: Store,
     reader: Reader,
-    overlay: Overlay,
+    overlay: Arc<Overlay>,
     sequence: Arc<AtomicU64>,
     recorder: Option<Recorder>,
     started: Instant,
@@ -67,7 +67,7 @@ impl Consensus {
     pub(super) fn new(
         herder: Herder,
         store: Store,
-        overlay: Overlay,
+        overlay: Arc<Overlay>,
         sequence: Arc<AtomicU64>,
         recorder: Option<Recorder>,
     ) -> Self {
@@ -168,7 +168,7 @@ impl Consensus {
         let input = match event {
             Event::Up { peer, .. } => Input::PeerUp { peer },
             Event::Down { peer, reason } => {
-                tracing::info!(peer = %show::short(peer), reason, "link is down");
+                tracing::info!(peer = %show::short(&peer), reason, "link is down");
                 Input::PeerDown { peer }
             }
             Event::Message { from, message } => {
@@ -187,7 +187,7 @@ impl Consensus {
         match request {
             Request::IsPending { hash, reply } => {
                 // Nobody waits any more if this fails.
-                let _ = reply.try_send(self.herder.is_queued(hash));
+                let _ = reply.try_send(self.herder.is_queued(&hash));
             }
             Request::Submit(Submission { transaction, reply }) => {
                 let ticket = Ticket(self.next_ticket);
@@ -244,7 +244,7 @@ impl Consensus {
                     }
                 },
                 Outgoing::DropPeer { peer, reason } => {
-                    tracing::warn!(peer = %show::short(peer), reason, "dropping a peer that broke a rule");
+                    tracing::warn!(peer = %show::short(&peer), reason, "dropping a peer that broke a rule");
                     self.overlay.drop_peer(peer, &reason);
                 }
             }
@@ -254,11 +254,11 @@ impl Consensus {
     /// Reads ledgers for a peer off this thread and sends them.
     fn read(&self, ReadLedgers { peer, from, count }: ReadLedgers) {
         if self.reads.load(Ordering::Relaxed) >= READS_MAX as u64 {
-            tracing::debug!(peer = %show::short(peer), "too many peers catch up at once: not answered");
+            tracing::debug!(peer = %show::short(&peer), "too many peers catch up at once: not answered");
             return;
         }
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let (reader, overlay, reads) = (self.reader.clone(), self.overlay.clone(), Arc::clone(&self.reads));
+        let (reader, overlay, reads) = (self.reader.clone(), Arc::clone(&self.overlay), Arc::clone(&self.reads));
         let work = move || {
             match reader.ledger_entries(from, u64::from(count)) {
                 Ok(entries) => drop(overlay.send(peer, &Message::Ledgers(entries))),

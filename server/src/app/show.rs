@@ -6,6 +6,7 @@ use crate::http::{
     dto,
 };
 use crate::key::node_strkey;
+use crate::ledger::TxRejection;
 use crate::overlay::{Overlay, PeerInfo};
 use crate::telemetry::Metrics;
 use fba_core::NodeId;
@@ -18,9 +19,6 @@ const VIEW_EVERY: Duration = Duration::from_millis(100);
 
 /// `phase` events at most this often.
 const PHASE_EVERY: Duration = Duration::from_millis(100);
-
-/// Clients told "queue full" wait this long.
-const RETRY_AFTER_S: u64 = 1;
 
 /// The first five characters of a node's strkey: enough for a log line.
 pub(super) fn short(node: &NodeId) -> String {
@@ -160,6 +158,7 @@ fn known_node(node: &crate::herder::NodeView) -> KnownNode {
             NodeState::Missing => Standing::Missing,
         },
         last_slot: node.last_slot.map(|slot| slot.0),
+        distance: node.distance,
     }
 }
 
@@ -192,21 +191,33 @@ fn sync(state: &SyncState) -> (http::SyncState, Option<String>) {
 
 /// A submission's fate in the words of the API.
 pub(super) fn submit_outcome(outcome: &TicketOutcome) -> SubmitOutcome {
-    let refused = |code: &str, message: String, conflict| {
-        SubmitOutcome::Refused(Refusal { code: code.to_owned(), message, conflict })
-    };
     match outcome {
         TicketOutcome::Pending => SubmitOutcome::Pending,
         TicketOutcome::Closed { ledger, .. } => SubmitOutcome::Closed { ledger: *ledger },
-        TicketOutcome::Refused(rejection) => refused(rejection.code(), rejection.to_string(), rejection.is_conflict()),
+        TicketOutcome::Refused(rejection) => refusal(rejection),
         TicketOutcome::BadSignature => {
-            refused("bad_signature", "a signature is not genuine for this network and these bytes".into(), false)
+            let message = "a signature is not genuine for this network and these bytes".to_owned();
+            SubmitOutcome::Refused(Refusal { code: "bad_signature".to_owned(), message, conflict: false })
         }
-        TicketOutcome::QueueFull => SubmitOutcome::QueueFull { retry_after_s: RETRY_AFTER_S },
-        TicketOutcome::Expired => {
-            refused("expired", "waited too long and was dropped; submit the same bytes again".into(), true)
-        }
+        TicketOutcome::QueueFull => SubmitOutcome::QueueFull,
+        TicketOutcome::Expired => SubmitOutcome::Expired,
     }
+}
+
+/// Refusals that another transaction or another time may cure are conflicts (409); the others are wrong by themselves.
+fn refusal(rejection: &TxRejection) -> SubmitOutcome {
+    let (code, conflict) = match rejection {
+        TxRejection::NoAccount { .. } => ("no_account", false),
+        TxRejection::Sequence { .. } => ("sequence", true),
+        TxRejection::TooEarly { .. } => ("too_early", true),
+        TxRejection::TooLate { .. } => ("too_late", true),
+        TxRejection::Fee { .. } => ("fee_too_low", false),
+        TxRejection::FeeNotCovered { .. } => ("fee_not_covered", true),
+        TxRejection::Weight { .. } => ("not_enough_signatures", false),
+        TxRejection::NotASigner { .. } => ("not_a_signer", false),
+        _ => ("refused", false),
+    };
+    SubmitOutcome::Refused(Refusal { code: code.to_owned(), message: rejection.to_string(), conflict })
 }
 
 fn peer(info: &PeerInfo) -> http::Peer {

@@ -6,6 +6,7 @@ pub mod data;
 pub mod exit;
 pub mod ledger;
 pub mod pay;
+pub mod run;
 mod signing;
 pub mod status;
 pub mod text;

@@ -2,13 +2,17 @@
 
 use crate::app::{self, AppError, Options};
 use crate::cli::exit::{CliError, Exit};
-use crate::config::Config;
-use crate::demo::SERVING;
+use crate::cli::signing::key_error;
+use crate::config::{Config, Keys};
+use crate::store::StoreError;
 use crate::telemetry::{LogFormat, start_log};
 use async_channel::{Receiver, Sender};
 use futures::{FutureExt, pin_mut, select_biased};
 use std::io::Read;
 use std::path::PathBuf;
+
+/// What a server prints on standard output, before its URL, once it serves HTTP.
+pub const SERVING: &str = "serving ";
 
 /// Run one server until Ctrl-C.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,8 +26,9 @@ pub struct Args {
     #[arg(long)]
     until_stdin_closes: bool,
     /// What to log, to standard error: a level, or levels by module (`info,fba_server::overlay=debug`).
-    #[arg(long, env = "FBA_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// [default: $FBA_LOG, else info]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
     /// Log one JSON object per line.
     #[arg(long)]
     log_json: bool,
@@ -34,9 +39,10 @@ pub struct Args {
 /// # Errors
 /// When it cannot start, or had to stop by itself (a failed disk, a ledger that is not the network's).
 pub fn run(args: &Args) -> Result<(), CliError> {
+    let filter = args.log.clone().or_else(|| std::env::var("FBA_LOG").ok()).unwrap_or_else(|| "info".to_owned());
     let format = if args.log_json { LogFormat::Json } else { LogFormat::Text };
-    start_log(format, &args.log).map_err(|error| CliError::new(Exit::Usage, error))?;
-    let config = Config::load(&args.config)?;
+    start_log(format, &filter).map_err(|error| CliError::new(Exit::Usage, error))?;
+    let config = Config::load(&args.config, Keys::Required).map_err(|errors| CliError::new(errors.exit(), errors))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -79,13 +85,29 @@ async fn either(stopped: &Receiver<()>, ended: &Receiver<()>) {
 
 fn cli_error(error: &AppError) -> CliError {
     let exit = match error {
-        AppError::Genesis(_) | AppError::OtherNetwork { .. } => Exit::Config,
-        AppError::Read { source, .. } => Exit::of_io(source),
-        AppError::Store(error) => error.exit(),
+        AppError::Config(errors) => errors.exit(),
+        AppError::Genesis(_) | AppError::OtherKey { .. } => Exit::Config,
+        AppError::Key(error) => key_error(error).exit,
+        AppError::Store(error) => store_exit(error),
         AppError::Restore(_) => Exit::Data,
         AppError::Overlay(_) | AppError::Http(_) => Exit::Unavailable,
         AppError::Record(_) | AppError::Thread(_) => Exit::Io,
         AppError::Diverged(_) => Exit::No,
     };
     CliError::new(exit, error)
+}
+
+fn store_exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Io { source, .. } => Exit::of_io(source),
+        StoreError::Lock(_) => Exit::Unavailable,
+        StoreError::OtherNetwork { .. } | StoreError::OtherNode { .. } => Exit::Config,
+        StoreError::NotOurs { .. }
+        | StoreError::NewerSchema { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::MayNotVote { .. } => Exit::Data,
+        StoreError::Sqlite { .. } | StoreError::Poisoned => Exit::Io,
+        _ => Exit::Unavailable,
+    }
 }

@@ -405,7 +405,7 @@ impl Overlay {
     }
 
     /// Says goodbye to all peers and waits, for a few seconds at most, until every task has ended.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.endpoint.close(VarInt::from(CloseCode::Shutdown as u8), b"the node stops");
         self.shared.tasks.stop();
         if runtime::timeout(CLOSE_DEADLINE, self.endpoint.wait_idle()).await.is_err() {
