@@ -6,6 +6,7 @@ pub mod app;
 pub mod cbor;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod herder;
 mod history;
 pub mod http;

@@ -1,5 +1,6 @@
 //! One server of the demo: a child process, its log file and its address.
 
+use crate::cli::run::SERVING;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -12,9 +13,6 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long a server may take to stop once its standard input is closed.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
-
-/// The line a server prints on standard output once it serves HTTP is this, then its URL.
-pub const SERVING: &str = "serving ";
 
 /// Why a server could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -140,9 +138,14 @@ impl NodeProcess {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Asks the server to stop, without waiting.
+    pub fn ask_to_stop(&mut self) {
+        self.stdin = None;
+    }
+
     /// Asks the server to stop and waits; kills it if it does not. `None` means it had to be killed.
     pub fn stop(mut self) -> Option<ExitStatus> {
-        self.stdin = None;
+        self.ask_to_stop();
         let deadline = Instant::now() + STOP_WITHIN;
         while Instant::now() < deadline {
             if let Some(status) = self.ended() {

@@ -1,7 +1,8 @@
 //! A stream of payments to keep a network busy: accounts made from the root, then each paying the next.
 
-use crate::cli::client::{Client, Submitted};
-use crate::cli::exit::CliError;
+use crate::cli::client::Client;
+use crate::cli::exit::{CliError, Exit};
+use crate::http::dto::{Account, TransactionStatus};
 use crate::key::{NetworkId, SecretKey, sha256};
 use crate::ledger::{AccountId, Operation, SignedTransaction, Transaction};
 use std::sync::Arc;
@@ -14,6 +15,9 @@ const ACCOUNTS_PER_TRANSACTION: usize = 100;
 
 /// What each load account starts with, in smallest units.
 const STARTING_BALANCE: u64 = 1_000_000_000;
+
+/// How long the opening of the accounts may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(60);
 
 /// The accounts a load is made of.
 #[derive(Clone, Debug)]
@@ -45,7 +49,7 @@ impl Payers {
             let missing: Vec<Operation> = keys
                 .iter()
                 .map(AccountId::of)
-                .filter_map(|account| match client.account(account) {
+                .filter_map(|account| match find_account(client, account) {
                     Ok(Some(_)) => None,
                     Ok(None) => Some(Ok(Operation::CreateAccount {
                         account,
@@ -57,13 +61,25 @@ impl Payers {
             if missing.is_empty() {
                 continue;
             }
-            let sequence = client.next_sequence(root_id)?;
+            let sequence = next_sequence(client, root_id)?;
             let transaction = Transaction::new(root_id, sequence, missing);
             let signed = SignedTransaction::build(network, transaction, &[root])
                 .expect("at most a hundred operations, none with amount zero");
-            client.submit_and_wait(&signed)?;
+            match client.submit(signed.bytes(), Some(CLOSE_WITHIN))? {
+                TransactionStatus::Closed(closed) if closed.result.success => {}
+                other => {
+                    let message = format!("the accounts of the load could not be opened: {other:?}");
+                    return Err(CliError::new(Exit::Unavailable, message));
+                }
+            }
         }
         Ok(Self { network, keys })
+    }
+
+    /// The accounts' keys.
+    #[must_use]
+    pub fn keys(&self) -> &[SecretKey] {
+        &self.keys
     }
 
     /// Keeps about `rate` payments a second flowing into `clients` (each payer sticks to one) until stopped.
@@ -170,7 +186,7 @@ impl Payer {
         let from = AccountId::of(&self.key);
         let sequence = match self.sequence.take() {
             Some(sequence) => sequence,
-            None => self.client.next_sequence(from)?,
+            None => next_sequence(&self.client, from)?,
         };
         let payment = Operation::Payment {
             to: self.to,
@@ -179,13 +195,25 @@ impl Payer {
         let transaction = Transaction::new(from, sequence, vec![payment]);
         let signed = SignedTransaction::build(self.network, transaction, &[&self.key])
             .expect("one payment of one unit is well-formed");
-        match self.client.submit(&signed)? {
-            Submitted::Pending | Submitted::Closed { .. } => {
-                self.sequence = Some(sequence + 1);
-                Ok(())
-            }
-        }
+        self.client.submit(signed.bytes(), None)?;
+        self.sequence = Some(sequence + 1);
+        Ok(())
     }
+}
+
+fn find_account(client: &Client, account: AccountId) -> Result<Option<Account>, CliError> {
+    client.find(&format!("/v1/accounts/{account}"))
+}
+
+/// The sequence number of the account's next transaction, not counting those that are queued.
+///
+/// # Errors
+/// When the node does not answer, or there is no such account.
+pub fn next_sequence(client: &Client, account: AccountId) -> Result<u64, CliError> {
+    let found = find_account(client, account)?;
+    found.map(|account| account.next_sequence).ok_or_else(|| {
+        CliError::new(Exit::No, format!("account {account} does not exist on this network"))
+    })
 }
 
 fn derived_key(root: &SecretKey, salt: u64, index: u64) -> SecretKey {

@@ -1,10 +1,11 @@
 //! Free ports for a network on this machine.
 
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::network_init::BASE_PORT;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// The QUIC port of the first server when nobody asks for another.
-const DEFAULT_BASE: u16 = 7001;
+const DEFAULT_BASE: u16 = BASE_PORT;
 
 /// HTTP ports lie this far above the QUIC ports.
 const HTTP_OFFSET: u16 = 1000;
@@ -47,22 +48,13 @@ impl From<PortError> for CliError {
     }
 }
 
-/// One server's ports on this machine.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ports {
-    /// UDP, for QUIC.
-    pub quic: u16,
-    /// TCP, for HTTP.
-    pub http: u16,
-}
-
-/// Ports for `count` servers: from `base` if one is asked for, else from the first base where all are free.
+/// Ports (UDP for QUIC, TCP for HTTP) for `count` servers: from `base` if one is asked for, else from the first base where all are free.
 ///
 /// They were free a moment ago; a program that takes one before the server binds it makes that server fail, and say so.
 ///
 /// # Errors
 /// See [`PortError`].
-pub fn free_ports(base: Option<u16>, count: usize) -> Result<Vec<Ports>, PortError> {
+pub fn free_ports(base: Option<u16>, count: usize) -> Result<Vec<(u16, u16)>, PortError> {
     match base {
         Some(base) => {
             let ports = range(base, count).ok_or(PortError::TooHigh { base, count })?;
@@ -76,25 +68,25 @@ pub fn free_ports(base: Option<u16>, count: usize) -> Result<Vec<Ports>, PortErr
     }
 }
 
-fn range(base: u16, count: usize) -> Option<Vec<Ports>> {
+fn range(base: u16, count: usize) -> Option<Vec<(u16, u16)>> {
     let count = u16::try_from(count).ok()?;
     (0..count)
         .map(|i| {
             let quic = base.checked_add(i)?;
             let http = quic.checked_add(HTTP_OFFSET)?;
-            Some(Ports { quic, http })
+            Some((quic, http))
         })
         .collect()
 }
 
-fn check(ports: Ports) -> Result<(), PortError> {
+fn check((quic, http): (u16, u16)) -> Result<(), PortError> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    UdpSocket::bind(at(ports.quic)).map_err(|_| PortError::InUse {
-        port: ports.quic,
+    UdpSocket::bind(at(quic)).map_err(|_| PortError::InUse {
+        port: quic,
         what: "UDP",
     })?;
-    TcpListener::bind(at(ports.http)).map_err(|_| PortError::InUse {
-        port: ports.http,
+    TcpListener::bind(at(http)).map_err(|_| PortError::InUse {
+        port: http,
         what: "TCP",
     })?;
     Ok(())
