@@ -133,7 +133,9 @@ impl Balloting {
         match (validity(statement, turn), self.externalized()) {
             (Validity::Invalid, _) => return Err(Rejected::InvalidValue),
             // V1
-            (Validity::PayloadMissing, _) if !matches!(statement.pledge, Pledge::Prepare { .. }) => {
+            (Validity::PayloadMissing, _)
+                if !matches!(statement.pledge, Pledge::Prepare { .. }) =>
+            {
                 return Err(Rejected::InvalidValue);
             }
             // S6

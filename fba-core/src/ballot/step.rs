@@ -364,7 +364,9 @@ impl<'a> At<'a> {
 
 /// V1: nobody votes to commit what nobody may be able to apply.
 fn has_payload<D: Driver>(value: &Value, turn: &Turn<'_, D>) -> bool {
-    turn.driver.validate(turn.out.slot(), value, Purpose::Ballot) != Validity::PayloadMissing
+    turn.driver
+        .validate(turn.out.slot(), value, Purpose::Ballot)
+        != Validity::PayloadMissing
 }
 
 /// B3: every ballot somebody mentions that is at or below, with the same value, one the hint mentions. Increasing.

@@ -185,7 +185,10 @@ impl Driver for Answers {
     }
 
     fn without_payload(&self, _: SlotIndex, value: &Value) -> Option<Value> {
-        let waits = self.waits_ms.get(value).is_some_and(|ms| *ms < DOWNLOAD_TIMEOUT_MS);
+        let waits = self
+            .waits_ms
+            .get(value)
+            .is_some_and(|ms| *ms < DOWNLOAD_TIMEOUT_MS);
         (!waits).then(|| Value::new(&[b"EMPTY:", value.as_bytes()].concat()))
     }
 

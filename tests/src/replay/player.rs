@@ -272,7 +272,9 @@ impl<'a> Player<'a> {
                 self.answers.stripped = names.value_pairs(&stripped)?;
                 self.answers.upgrade_timeouts = timeout_limit;
             }
-            Answer::SetDownloadWaits { waits_ms } => self.answers.waits_ms = names.by_value(&waits_ms)?,
+            Answer::SetDownloadWaits { waits_ms } => {
+                self.answers.waits_ms = names.by_value(&waits_ms)?
+            }
         }
         Ok(())
     }
