@@ -411,12 +411,12 @@ fn prepare_candidates<'a>(tally: &'a Tally, hint: &'a Pledge) -> Vec<At<'a>> {
                     None,
                 ],
             };
-            candidates.extend(
-                mentioned
-                    .into_iter()
-                    .flatten()
-                    .filter(|ballot| ballot.is_below_compatible(top)),
-            );
+            for ballot in mentioned.into_iter().flatten() {
+                // Neighbours mostly say the same: leaving that out here keeps the list short.
+                if ballot.is_below_compatible(top) && candidates.last() != Some(&ballot) {
+                    candidates.push(ballot);
+                }
+            }
         }
     }
     candidates.sort_unstable();
@@ -435,7 +435,7 @@ fn hinted(hint: &Pledge) -> [Option<At<'_>>; 3] {
             ..
         } => [
             Some(At::of(ballot)),
-            prepared.as_ref().map(At::of),
+            prepared.as_ref().filter(|p| *p != ballot).map(At::of),
             prepared_prime.as_ref().map(At::of),
         ],
         Pledge::Confirm {
