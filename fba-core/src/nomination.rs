@@ -269,7 +269,7 @@ impl Nomination {
             .driver
             .validate(turn.out.slot(), value, Purpose::Nomination)
         {
-            Validity::Valid => {
+            Validity::PayloadMissing | Validity::Valid => {
                 let evidence = self.tally.evidence(&support);
                 turn.out
                     .moved(Rule::AcceptNominated, nominated(value), Some(evidence));
@@ -375,7 +375,7 @@ fn usable<D: Driver>(value: &Value, turn: &Turn<'_, D>) -> Option<Value> {
         .driver
         .validate(turn.out.slot(), value, Purpose::Nomination)
     {
-        Validity::Valid => Some(value.clone()),
+        Validity::PayloadMissing | Validity::Valid => Some(value.clone()),
         Validity::Invalid | Validity::NotCurrent => {
             turn.driver.extract_valid(turn.out.slot(), value)
         }

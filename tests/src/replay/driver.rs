@@ -6,6 +6,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// How long a payload is waited for in every trace.
+const DOWNLOAD_TIMEOUT_MS: u64 = 5000;
+
 /// The answers in force, and what was asked that leaves a mark.
 pub(super) struct Answers {
     pub(super) hash_source: HashSource,
@@ -19,6 +22,7 @@ pub(super) struct Answers {
     pub(super) nomination_levels: BTreeMap<Value, Level>,
     pub(super) default_level: Level,
     pub(super) extract: BTreeMap<Value, Value>,
+    pub(super) waits_ms: BTreeMap<Value, u64>,
     pub(super) upgraded: BTreeSet<Value>,
     pub(super) stripped: BTreeMap<Value, Value>,
     pub(super) upgrade_timeouts: u32,
@@ -49,6 +53,7 @@ impl Answers {
             nomination_levels: BTreeMap::new(),
             default_level: Level::FullyValidated,
             extract: BTreeMap::new(),
+            waits_ms: BTreeMap::new(),
             upgraded: BTreeSet::new(),
             stripped: BTreeMap::new(),
             upgrade_timeouts: u32::MAX,
@@ -112,8 +117,8 @@ impl Driver for Answers {
             .unwrap_or(&self.default_level)
         {
             Level::Invalid => Validity::Invalid,
-            // The core does not tell "structurally valid" yet (tag tx-set-download).
-            Level::MaybeValidNotCurrent | Level::StructurallyValid => Validity::NotCurrent,
+            Level::MaybeValidNotCurrent => Validity::NotCurrent,
+            Level::StructurallyValid => Validity::PayloadMissing,
             Level::FullyValidated => Validity::Valid,
         }
     }
@@ -177,6 +182,14 @@ impl Driver for Answers {
             }),
             HashSource::StellarSha256 => leader::value_hash(slot, previous, round, value),
         }
+    }
+
+    fn without_payload(&self, _: SlotIndex, value: &Value) -> Option<Value> {
+        let waits = self
+            .waits_ms
+            .get(value)
+            .is_some_and(|ms| *ms < DOWNLOAD_TIMEOUT_MS);
+        (!waits).then(|| Value::new(&[b"EMPTY:", value.as_bytes()].concat()))
     }
 
     fn strip_upgrades(&self, _: SlotIndex, value: &Value) -> Option<Value> {

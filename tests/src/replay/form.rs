@@ -107,7 +107,9 @@ pub(super) enum Answer {
         nomination_levels: BTreeMap<String, Level>,
         default: Level,
     },
-    SetDownloadWaits {},
+    SetDownloadWaits {
+        waits_ms: BTreeMap<String, u64>,
+    },
     SetExtract {
         extract: BTreeMap<String, String>,
     },

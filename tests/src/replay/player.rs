@@ -272,8 +272,9 @@ impl<'a> Player<'a> {
                 self.answers.stripped = names.value_pairs(&stripped)?;
                 self.answers.upgrade_timeouts = timeout_limit;
             }
-            // A question the core does not ask (tag tx-set-download).
-            Answer::SetDownloadWaits {} => {}
+            Answer::SetDownloadWaits { waits_ms } => {
+                self.answers.waits_ms = names.by_value(&waits_ms)?
+            }
         }
         Ok(())
     }
