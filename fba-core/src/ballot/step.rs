@@ -5,7 +5,7 @@
 use super::{Balloting, Phase};
 use crate::outlet::Turn;
 use crate::tally::{Support, Tally};
-use crate::{Ballot, Driver, Pledge, Rule, Value};
+use crate::{Ballot, Driver, Pledge, Purpose, Rule, Validity, Value};
 use alloc::vec::Vec;
 
 /// A step of balloting.
@@ -179,7 +179,7 @@ impl Balloting {
             return false;
         };
         let mut commit = 0;
-        if self.may_vote_commit(high) {
+        if self.may_vote_commit(high) && has_payload(high.value, turn) {
             // From h down to b, as far as every step of the way is confirmed.
             for ballot in candidates.iter().rev().skip_while(|ballot| **ballot > high) {
                 let below = self
@@ -360,6 +360,13 @@ impl<'a> At<'a> {
             value: self.value.clone(),
         }
     }
+}
+
+/// V1: nobody votes to commit what nobody may be able to apply.
+fn has_payload<D: Driver>(value: &Value, turn: &Turn<'_, D>) -> bool {
+    turn.driver
+        .validate(turn.out.slot(), value, Purpose::Ballot)
+        != Validity::PayloadMissing
 }
 
 /// B3: every ballot somebody mentions that is at or below, with the same value, one the hint mentions. Increasing.
