@@ -5,7 +5,11 @@
 //! What belongs to another module (transactions, sets, ledgers) travels as a byte string in its own encoding.
 
 mod hello;
+#[cfg(test)]
+pub(crate) mod samples;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 pub use hello::{ADDRESS_BYTES_MAX, Hello, VersionRange};
 pub use statement::{
