@@ -119,6 +119,7 @@ impl Store {
         mark: &KeyMark,
     ) -> Result<(Self, Restored), StoreError> {
         std::fs::create_dir_all(folder).map_err(io("make the data folder", folder))?;
+        key_mark::sync_folder_of(folder).map_err(io("sync the folder around", folder))?;
         let lock = Lock::of_folder(folder)?;
         let path = folder.join(DATABASE_FILE);
         let mut connection = connection::open_writer(&path)?;

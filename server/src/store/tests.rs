@@ -697,6 +697,40 @@ fn flipped_bits_never_give_a_wrong_answer() {
     assert!(refused > 0 && unaffected > 0, "{refused} refused, {unaffected} unaffected, {lost} lost");
 }
 
+#[test]
+fn a_vote_lost_with_a_damaged_log_is_never_forgotten_silently() {
+    let mut node = Node::new();
+    let (store, _) = node.lived(2);
+    let image = node.home.path().join("image");
+    node.copy_to(&image);
+    drop(store);
+    let good = statements(&node.open().1);
+    let log = std::fs::read(image.join("fba.sqlite-wal")).unwrap();
+    let (mut lost, mut intact) = (0, 0);
+    for flip in 0..60 {
+        let random = sha(flip);
+        let mut bad = log.clone();
+        // Some in the last frames, which hold the newest vote; some anywhere.
+        let at = usize::try_from(random % log.len() as u64).unwrap();
+        let at = if flip % 2 == 0 { log.len() - 1 - at % 8_000 } else { at };
+        bad[at] ^= 1 << (random >> 60 & 7);
+        std::fs::remove_dir_all(node.folder()).unwrap();
+        std::fs::create_dir(node.folder()).unwrap();
+        for file in [DATABASE_FILE, side_file::SIDE_FILE] {
+            std::fs::copy(image.join(file), node.folder().join(file)).unwrap();
+        }
+        std::fs::write(node.folder().join("fba.sqlite-wal"), bad).unwrap();
+        let (_store, restored) = node.open();
+        if restored.standing.is_lost() {
+            lost += 1;
+        } else {
+            assert_eq!(statements(&restored), good, "byte {at}");
+            intact += 1;
+        }
+    }
+    assert!(lost > 0, "{lost} lost, {intact} intact");
+}
+
 fn sha(number: u64) -> u64 {
     let hash = crate::key::sha256(&[&number.to_be_bytes()]);
     u64::from_be_bytes(*hash.0.first_chunk().unwrap())
