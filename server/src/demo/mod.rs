@@ -5,13 +5,16 @@ mod load;
 mod ports;
 mod table;
 
-pub use child::{ChildError, NodeProcess, SERVING};
-pub use load::{Load, Payers};
+pub use child::{ChildError, NodeProcess};
+pub use load::{Load, Payers, next_sequence};
 pub use ports::{PortError, free_ports};
 
-use crate::cli::client::Client;
+use crate::cli::client::{Client, NodeArgs};
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::network_init::{NetworkFiles, Plan, network_init};
+use crate::cli::network_init::{self, NetworkFiles, Plan, Ports, network_init};
+use crate::http::dto;
+use crate::key::{NetworkId, SecretKey};
+use crate::store::key_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,11 +31,11 @@ const PAYERS: usize = 8;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// How many organisations.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=20))]
-    orgs: u32,
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    orgs: usize,
     /// How many validators each organisation runs.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
-    validators: u32,
+    #[arg(long, default_value_t = 1, value_name = "M")]
+    validators: usize,
     /// Least milliseconds between two closes; 0 closes as soon as there is something.
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     interval: u64,
@@ -65,11 +68,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         .map_err(|error| CliError::io("making a temporary folder for the demo", &error))?;
     let folder = args.dir.as_deref().unwrap_or(temporary.path());
     let files = prepare(args, folder)?;
-    println!("network      {} in {}", files.description(), folder.display());
+    println!("network of {} servers in {}", files.nodes.len(), folder.display());
     let program = std::env::current_exe()
         .map_err(|error| CliError::io("finding this program's own file", &error))?;
     let mut nodes = start_all(&program, &files)?;
-    let clients: Vec<Client> = nodes.iter().map(|node| Client::new(&node.url)).collect();
+    let clients = nodes.iter().map(|node| client(&node.url)).collect::<Result<Vec<_>, _>>()?;
     wait_until_synced(&mut nodes, &clients, &interrupted)?;
     introduce(&nodes, &files, folder);
     let load = match args.load {
@@ -103,16 +106,23 @@ fn prepare(args: &Args, folder: &Path) -> Result<NetworkFiles, CliError> {
         println!("found a network in {}: starting it again", folder.display());
         return Ok(files);
     }
-    let count = usize::try_from(args.orgs * args.validators).unwrap_or(usize::MAX);
-    let ports = free_ports(args.base_port, count)?;
-    network_init(&Plan {
-        organizations: args.orgs,
+    let plan = Plan::of(&network_init::Args {
+        orgs: args.orgs,
         validators: args.validators,
         dir: folder.to_owned(),
-        close_interval_ms: args.interval,
-        ports,
-        ..Plan::default()
-    })
+        passphrase: None,
+        interval: args.interval,
+        base_port: args.base_port.unwrap_or(network_init::BASE_PORT),
+        quality: None,
+        json: false,
+    })?;
+    let ports = free_ports(args.base_port, args.orgs.saturating_mul(args.validators))?;
+    network_init(&Plan { ports: Ports::Given(ports), ..plan })
+}
+
+/// A client of the server at `url`.
+fn client(url: &str) -> Result<Client, CliError> {
+    Client::new(&NodeArgs { node: Some(url.to_owned()), json: false })
 }
 
 fn start_all(program: &Path, files: &NetworkFiles) -> Result<Vec<NodeProcess>, CliError> {
@@ -120,7 +130,7 @@ fn start_all(program: &Path, files: &NetworkFiles) -> Result<Vec<NodeProcess>, C
         .nodes
         .iter()
         .map(|node| {
-            let log = node.config.with_file_name("fba.log");
+            let log = node.folder.join("node.log");
             NodeProcess::spawn(program, &node.name, &node.config, &log, &[])
                 .map_err(|error| CliError::new(Exit::Unavailable, error))
         })
@@ -134,7 +144,7 @@ fn wait_until_synced(
 ) -> Result<(), CliError> {
     let deadline = Instant::now() + SYNC_WITHIN;
     for (node, client) in nodes.iter_mut().zip(clients) {
-        while !client.is_ready() {
+        while !is_synced(client) {
             if let Some(status) = node.ended() {
                 let tail = node.log_tail();
                 let message = format!("{} stopped ({status}); its log ends:\n{tail}", node.name);
@@ -156,6 +166,11 @@ fn wait_until_synced(
         }
     }
     Ok(())
+}
+
+fn is_synced(client: &Client) -> bool {
+    // Not an error yet: the server may still be starting.
+    client.get::<dto::Node>("/v1/node").is_ok_and(|node| node.sync.state == "synced")
 }
 
 /// Tells what runs where, and what to try.
@@ -190,15 +205,22 @@ fn start_load(clients: &[Client], files: &NetworkFiles, rate: f64) -> Result<Loa
     let first = clients
         .first()
         .ok_or_else(|| CliError::new(Exit::Usage, "a network needs at least one server"))?;
-    let payers = Payers::open(first, files.network_id, &files.root_key, PAYERS, 0)?;
+    let root = root_key(files)?;
+    let network = NetworkId::of_passphrase(&files.passphrase);
+    let payers = Payers::open(first, network, &root, PAYERS, 0)?;
     Ok(payers.run(clients.to_vec(), rate))
+}
+
+fn root_key(files: &NetworkFiles) -> Result<SecretKey, CliError> {
+    key_file::read(&files.root_key).map_err(|error| CliError::new(Exit::Data, error))
 }
 
 /// The live table, until time is over or Ctrl-C.
 fn show(args: &Args, nodes: &mut [NodeProcess], interrupted: &AtomicBool) -> Outcome {
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
     let urls: Vec<String> = nodes.iter().map(|node| node.url.clone()).collect();
-    let events = table::follow(&urls);
+    let clients: Vec<Client> = urls.iter().filter_map(|url| client(url).ok()).collect();
+    let events = table::follow(clients);
     let mut board = Board::new(&names);
     let deadline = args
         .run_for
