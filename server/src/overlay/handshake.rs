@@ -62,7 +62,10 @@ impl Identity {
             );
         };
         if proven == self.node {
-            return refuse(CloseCode::WrongNode, "this is my own key: I have called myself, or the key is in use twice".into());
+            return refuse(
+                CloseCode::WrongNode,
+                "this is my own key: I have called myself, or the key is in use twice".into(),
+            );
         }
         if hello.node != proven {
             let claimed = node_strkey(hello.node);

@@ -9,7 +9,7 @@ use super::close::{Close, CloseCode};
 use super::handshake::Channel;
 use super::queue::{PerLane, Pushed, Queue, VoteKey};
 use super::registry::{Candidate, LinkId};
-use super::{Event, HelloInfo, Shared, frames, lock, tls};
+use super::{Event, GOODBYE, HelloInfo, Shared, frames, lock, tls};
 use crate::runtime;
 use crate::wire::{self, Lane, Message};
 use async_channel::{Receiver, Sender};
@@ -178,7 +178,7 @@ impl Established {
         let (peer, address, inbound, hello) = (link.node, link.address, link.inbound, link.hello.clone());
         tracing::info!(?peer, %address, inbound, version = hello.version, ledger = hello.ledger, "peer is up");
         if shared.votes.send(Event::Up { peer, address, inbound, hello }).await.is_err() {
-            link.end(Close::new(CloseCode::Shutdown, "the node stops"));
+            link.end(Close::new(CloseCode::Shutdown, GOODBYE));
         }
         let readers = link.start(shared, channel);
         let closed = link.connection.closed().await;
@@ -213,7 +213,10 @@ impl Link {
             Pushed::Cleared(messages) => messages,
             Pushed::Shed => 1,
             Pushed::Straggler => {
-                self.end(Close::new(CloseCode::Straggler, "too many votes wait for this peer: it takes them too slowly"));
+                self.end(Close::new(
+                    CloseCode::Straggler,
+                    "too many votes wait for this peer: it takes them too slowly",
+                ));
                 1
             }
         };
@@ -284,7 +287,8 @@ impl Link {
                 .await
                 .map_err(|_| Close::timeout("a stream was opened and left empty"))??;
             let lane = PAYLOAD_LANES.into_iter().find(|lane| lane.tag() == tag && !open.contains(lane));
-            let lane = lane.ok_or_else(|| Close::violation(format!("a stream for lane {tag}: unknown or open already")))?;
+            let lane =
+                lane.ok_or_else(|| Close::violation(format!("a stream for lane {tag}: unknown or open already")))?;
             open.push(lane);
             let (link, owner) = (Arc::clone(self), Arc::clone(shared));
             let reader = async move { link.end_if_failed(link.read(&owner, lane, stream).await) };
@@ -313,7 +317,7 @@ impl Link {
             let event = Event::Message { from: self.node, message };
             match runtime::first(events.send(event), self.connection.closed()).await {
                 Either::Left(Ok(())) => {}
-                Either::Left(Err(_)) => return Err(Close::new(CloseCode::Shutdown, "the node stops")),
+                Either::Left(Err(_)) => return Err(Close::new(CloseCode::Shutdown, GOODBYE)),
                 Either::Right(closed) => return Err(closed.into()),
             }
         }

@@ -41,6 +41,8 @@ use std::time::{Duration, SystemTime};
 const HALF_OPEN_RETRY: usize = 64;
 /// Above so many, newcomers are refused.
 const HALF_OPEN_MAX: usize = 256;
+/// Told to the peers of a node that stops.
+const GOODBYE: &str = "the node stops";
 /// How long [`Overlay::close`] waits for goodbyes, and then for tasks.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -250,11 +252,27 @@ impl Shared {
     }
 }
 
-/// The running overlay. Dropping it stops it without goodbyes; [`Overlay::close`] says them.
+/// The running overlay. Dropping it stops it; [`Overlay::close`] also waits until that is done.
 pub struct Overlay {
     shared: Arc<Shared>,
     endpoint: Endpoint,
     local: SocketAddr,
+    /// Closed when the endpoint is gone for good.
+    gone: Receiver<()>,
+    stop: Stop,
+}
+
+/// Stops the overlay when dropped.
+struct Stop(Arc<Shared>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        // Before the tasks, whose end would look to the peers like streams that break off.
+        for link in self.0.all_links() {
+            link.end(Close::new(CloseCode::Shutdown, GOODBYE));
+        }
+        self.0.tasks.stop();
+    }
 }
 
 /// Starts listening and dialling. `votes` and `rest` should be bounded: a full one holds back the peers, not the node.
@@ -277,7 +295,7 @@ pub fn start(
     }
     let mut instance = [0; 16];
     getrandom::fill(&mut instance).map_err(|error| OverlayError::NoRandomness(error.to_string()))?;
-    let endpoint = endpoint::bind(listen, secret)?;
+    let (endpoint, gone) = endpoint::bind(listen, secret)?;
     let local = endpoint.local_addr().map_err(|source| OverlayError::Bind { listen, source })?;
     let node = secret.node_id();
     // A list of all validators of a network may well name ourselves.
@@ -300,7 +318,8 @@ pub fn start(
         shared.tasks.spawn(dial::keep_dialling(Arc::clone(&shared), endpoint.clone(), peer, bell, backoff));
     }
     tracing::info!(%local, "listening for peers");
-    Ok(Overlay { shared, endpoint, local })
+    let stop = Stop(Arc::clone(&shared));
+    Ok(Overlay { shared, endpoint, local, gone, stop })
 }
 
 /// Counts one handshake for as long as it lives.
@@ -366,10 +385,7 @@ impl Overlay {
         let frame = encode(message);
         let (lane, key) = (message.lane(), VoteKey::of(message));
         let links = self.shared.all_links();
-        links
-            .iter()
-            .filter(|link| !except.contains(&link.node) && link.send(lane, key, frame.clone()))
-            .count()
+        links.iter().filter(|link| !except.contains(&link.node) && link.send(lane, key, frame.clone())).count()
     }
 
     /// Ends the link to `peer`, if there is one. The reason is told to the peer and kept.
@@ -404,15 +420,21 @@ impl Overlay {
         self.local
     }
 
-    /// Says goodbye to all peers and waits, for a few seconds at most, until every task has ended.
+    /// Says goodbye to all peers and waits, for a few seconds at most, until every task has ended and the port is free.
     pub async fn close(self) {
-        self.endpoint.close(VarInt::from(CloseCode::Shutdown as u8), b"the node stops");
-        self.shared.tasks.stop();
-        if runtime::timeout(CLOSE_DEADLINE, self.endpoint.wait_idle()).await.is_err() {
+        let Self { shared, endpoint, local, gone, stop } = self;
+        drop(stop);
+        endpoint.close(VarInt::from(CloseCode::Shutdown as u8), GOODBYE.as_bytes());
+        if runtime::timeout(CLOSE_DEADLINE, endpoint.wait_idle()).await.is_err() {
             tracing::debug!("some peers did not confirm the goodbye");
         }
-        if self.shared.tasks.ended(CLOSE_DEADLINE).await.is_err() {
+        let tasks = shared.tasks.clone();
+        drop((shared, endpoint));
+        if tasks.ended(CLOSE_DEADLINE).await.is_err() {
             tracing::warn!("some overlay tasks did not end in time");
+        }
+        if runtime::timeout(CLOSE_DEADLINE, gone.recv()).await.is_err() {
+            tracing::warn!(%local, "the UDP port is not free yet");
         }
     }
 
@@ -433,13 +455,6 @@ impl Overlay {
             hello: link.hello.clone(),
             departures: lock(&self.shared.state).registry.departures_of(link.node),
         }
-    }
-}
-
-impl Drop for Overlay {
-    fn drop(&mut self) {
-        self.shared.tasks.stop();
-        self.endpoint.close(VarInt::from(CloseCode::Shutdown as u8), b"the node stops");
     }
 }
 

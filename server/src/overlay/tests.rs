@@ -54,20 +54,20 @@ impl Node {
     }
 
     async fn up(&self) -> (NodeId, bool) {
-        match next(&self.votes).await {
-            Event::Up { peer, inbound, hello, .. } => {
-                assert_eq!((hello.version, hello.ledger), (1, 7));
-                (peer, inbound)
-            }
-            other => panic!("waited for a link, got {other:?}"),
-        }
+        let event = next(&self.votes).await;
+        let Event::Up { peer, inbound, hello, .. } = event else {
+            panic!("waited for a link, got {event:?}");
+        };
+        assert_eq!((hello.version, hello.ledger), (1, 7));
+        (peer, inbound)
     }
 
     async fn down(&self) -> String {
-        match next(&self.votes).await {
-            Event::Down { reason, .. } => reason,
-            other => panic!("waited for the end of a link, got {other:?}"),
-        }
+        let event = next(&self.votes).await;
+        let Event::Down { reason, .. } = event else {
+            panic!("waited for the end of a link, got {event:?}");
+        };
+        reason
     }
 }
 
@@ -94,7 +94,7 @@ struct Raw {
 
 async fn raw(seed: u8, node: &Node) -> Raw {
     let secret = samples::key(seed);
-    let endpoint = endpoint::bind(loopback(0), &secret).unwrap();
+    let (endpoint, _) = endpoint::bind(loopback(0), &secret).unwrap();
     let connecting = endpoint.connect(node.overlay.local_addr(), &tls::server_name(Some(node.id))).unwrap();
     let connection = connecting.await.unwrap();
     let (send, receive) = connection.open_bi().await.unwrap();
@@ -130,12 +130,11 @@ impl Raw {
 
     /// How the node closed the connection.
     async fn refusal(&self) -> (u64, String) {
-        match runtime::timeout(DEADLINE, self.connection.closed()).await.expect("closed in time") {
-            ConnectionError::ApplicationClosed(close) => {
-                (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
-            }
-            other => panic!("not closed by the node: {other}"),
-        }
+        let closed = runtime::timeout(DEADLINE, self.connection.closed()).await.expect("closed in time");
+        let ConnectionError::ApplicationClosed(close) = closed else {
+            panic!("not closed by the node: {closed}");
+        };
+        (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
     }
 
     async fn refused_with(&self, code: CloseCode, part: &str) {
@@ -215,9 +214,8 @@ fn two_nodes_that_dial_each_other_at_once_end_up_with_one_link() {
 #[test]
 fn a_peer_that_stops_is_reported_and_reached_again_when_it_is_back() {
     runtime::block_on(async {
-        let (a, b) = (start_node(1, &[]), free_port());
-        let b = start_with(2, config(b, &[a.address()]));
-        let c = start_with(3, config(0, &[b.address()]));
+        let b = start_node(2, &[]);
+        let c = start_node(3, &[b.address()]);
         assert_eq!(c.up().await, (b.id, false));
         let port = b.overlay.local_addr().port();
         b.overlay.close().await;
@@ -277,7 +275,7 @@ fn versions_without_one_in_common_are_refused() {
 fn a_peer_with_another_key_than_expected_is_never_spoken_to() {
     runtime::block_on(async {
         let node = start_node(1, &[]);
-        let endpoint = endpoint::bind(loopback(0), &samples::key(2)).unwrap();
+        let (endpoint, _) = endpoint::bind(loopback(0), &samples::key(2)).unwrap();
         let wrong = tls::server_name(Some(samples::key(3).node_id()));
         let error = endpoint.connect(node.overlay.local_addr(), &wrong).unwrap().await.unwrap_err();
         assert!(Close::from(error).to_string().contains("the peer's key is"));
@@ -413,6 +411,9 @@ fn closing_ends_every_task_and_tells_the_peers() {
         a.overlay.close().await;
         assert_eq!(tasks.ended(Duration::from_millis(1)).await, Ok(()));
         assert!(b.down().await.contains("the node stops"));
-        assert!(a.votes.recv().await.is_err(), "nothing holds the channel any more");
+        // Its own end of the link may or may not have been reported; nothing holds the channel any more.
+        let reported = a.votes.recv().await;
+        assert!(matches!(reported, Ok(Event::Down { .. }) | Err(_)), "{reported:?}");
+        assert!(a.votes.is_closed());
     });
 }
