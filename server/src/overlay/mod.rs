@@ -25,6 +25,7 @@ use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 use close::{Close, CloseCode};
 use fba_core::NodeId;
+use frames::Deadlines;
 use handshake::Identity;
 use link::Link;
 use queue::VoteKey;
@@ -187,6 +188,7 @@ struct State {
 /// What all tasks share.
 struct Shared {
     identity: Identity,
+    deadlines: Deadlines,
     state: Mutex<State>,
     votes: Sender<Event>,
     rest: Sender<Event>,
@@ -286,6 +288,16 @@ pub fn start(
     votes: Sender<Event>,
     rest: Sender<Event>,
 ) -> Result<Overlay, OverlayError> {
+    start_with(config, secret, ledger_sequence, [votes, rest], Deadlines::default())
+}
+
+fn start_with(
+    config: OverlayConfig,
+    secret: &SecretKey,
+    ledger_sequence: Arc<AtomicU64>,
+    [votes, rest]: [Sender<Event>; 2],
+    deadlines: Deadlines,
+) -> Result<Overlay, OverlayError> {
     let OverlayConfig { listen, public, peers, seats, network, versions } = config;
     let presentable = |address: &String| {
         address.len() <= ADDRESS_BYTES_MAX && address.contains(':') && address.bytes().all(|b| b.is_ascii_graphic())
@@ -305,6 +317,7 @@ pub fn start(
     let identity = Identity { node, network, versions, instance, ledger: ledger_sequence, port: local.port(), public };
     let shared = Arc::new(Shared {
         identity,
+        deadlines,
         state: Mutex::new(State { registry: Registry::new(node, seats, configured), links: BTreeMap::new(), bells }),
         votes,
         rest,
@@ -358,7 +371,7 @@ async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
 async fn answer(shared: Arc<Shared>, incoming: Incoming, counted: HalfOpen) {
     let address = incoming.remote_address().to_string();
     let stranger = Departing { node: None, address: &address };
-    let tls = runtime::timeout(link::HANDSHAKE_DEADLINE, incoming.into_future()).await;
+    let tls = runtime::timeout(shared.deadlines.handshake, incoming.into_future()).await;
     let connection = match tls {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return shared.depart(&stranger, &error.into()),
