@@ -388,17 +388,24 @@ async fn answer(shared: Arc<Shared>, incoming: Incoming, counted: HalfOpen) {
 }
 
 impl Overlay {
-    /// Queues `message` for `peer`. Never blocks. `false`: the peer is not up, or its queue has no room.
+    /// Queues `message` for `peer`. Never blocks. `false`: the peer is not up, its queue has no room, or the message is
+    /// longer than its kind may be.
     pub fn send(&self, peer: NodeId, message: &Message) -> bool {
-        self.shared.link(peer).is_some_and(|link| link.send(message.lane(), VoteKey::of(message), encode(message)))
+        let Some(link) = self.shared.link(peer) else {
+            return false;
+        };
+        encode(message).is_some_and(|frame| link.send(message.lane(), VoteKey::of(message), frame))
     }
 
     /// Queues `message` for every peer that is up, except those in `except`; encoded once. The number of peers.
     pub fn flood(&self, message: &Message, except: &BTreeSet<NodeId>) -> usize {
-        let frame = encode(message);
+        let Some(frame) = encode(message) else {
+            return 0;
+        };
         let (lane, key) = (message.lane(), VoteKey::of(message));
         let links = self.shared.all_links();
-        links.iter().filter(|link| !except.contains(&link.node) && link.send(lane, key, frame.clone())).count()
+        let wanted = links.iter().filter(|link| !except.contains(&link.node));
+        wanted.filter(|link| link.send(lane, key, frame.clone())).count()
     }
 
     /// Ends the link to `peer`, if there is one. The reason is told to the peer and kept.
@@ -471,6 +478,13 @@ impl Overlay {
     }
 }
 
-fn encode(message: &Message) -> Bytes {
-    wire::frame(&wire::encode(message)).into()
+/// `None` if it is longer than any peer takes: a mistake of ours that must not cost the links to those who asked for it.
+fn encode(message: &Message) -> Option<Bytes> {
+    match wire::encode_frame(message) {
+        Ok(frame) => Some(frame.into()),
+        Err(error) => {
+            tracing::error!(%error, "a message of our own is too long and is not sent");
+            None
+        }
+    }
 }

@@ -36,6 +36,14 @@ fn a_full_transaction_set_fits_and_one_byte_more_than_allowed_does_not() {
 }
 
 #[test]
+fn a_message_no_peer_would_take_is_not_framed() {
+    let many = Message::Transactions(vec![samples::transaction(1, 12); 100]);
+    assert!(matches!(encode_frame(&many), Err(WireError::TooLong { .. })));
+    let message = samples::prepare(1, 1);
+    assert_eq!(encode_frame(&message), Ok(frame(&encode(&message))));
+}
+
+#[test]
 fn lists_and_counts_are_bounded() {
     let hashes = |count| Message::TxAdvert(vec![Hash([0; 32]); count]);
     assert!(decoded(&hashes(HASHES_MAX), Lane::Transactions).is_ok());
