@@ -1,7 +1,7 @@
 //! Messages between nodes, their canonical CBOR and their limits.
 //!
 //! A frame is a big-endian `u32` length and that many bytes; the bytes are the CBOR array `[kind, body]`. The kind is
-//! one byte, so that the limits of a kind are known before anything of its body is looked at ([`Kind`] is the table).
+//! one byte, so that the limits of a kind are known before anything of its body is looked at (`Kind` is the table).
 //! What belongs to another module (transactions, sets, ledgers) travels as a byte string in its own encoding.
 
 mod hello;
