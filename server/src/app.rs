@@ -120,7 +120,10 @@ impl Running {
         // Closed already if the thread has ended by itself.
         let _ = self.stop.try_send(());
         let outcome = self.thread.join().expect("the consensus thread does not panic");
-        crate::runtime::block_on(self.overlay.close());
+        match Arc::into_inner(self.overlay) {
+            Some(overlay) => crate::runtime::block_on(overlay.close()),
+            None => tracing::debug!("ledgers are still being read for a peer: it gets no goodbye"),
+        }
         self.http.stop();
         outcome
     }

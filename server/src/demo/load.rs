@@ -85,17 +85,14 @@ impl Payers {
     /// Keeps about `rate` payments a second flowing into `clients` (each payer sticks to one) until stopped.
     #[must_use]
     pub fn run(self, clients: Vec<Client>, rate: f64) -> Load {
-        let load = Load {
+        let mut load = Load {
             stop: Arc::new(AtomicBool::new(false)),
             submitted: Arc::new(AtomicU64::new(0)),
             refused: Arc::new(AtomicU64::new(0)),
             thread: None,
         };
-        let (stop, submitted, refused) = (
-            Arc::clone(&load.stop),
-            Arc::clone(&load.submitted),
-            Arc::clone(&load.refused),
-        );
+        let (stop, submitted, refused) =
+            (Arc::clone(&load.stop), Arc::clone(&load.submitted), Arc::clone(&load.refused));
         let thread = std::thread::spawn(move || {
             let mut payers: Vec<Payer> = self.payers(&clients);
             let pause = Duration::from_secs_f64(1.0 / rate.max(0.001));
@@ -115,10 +112,8 @@ impl Payers {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
         });
-        Load {
-            thread: Some(thread),
-            ..load
-        }
+        load.thread = Some(thread);
+        load
     }
 
     fn payers(&self, clients: &[Client]) -> Vec<Payer> {

@@ -36,6 +36,14 @@ fn a_full_transaction_set_fits_and_one_byte_more_than_allowed_does_not() {
 }
 
 #[test]
+fn a_message_no_peer_would_take_is_not_framed() {
+    let many = Message::Transactions(vec![samples::transaction(1, 12); 100]);
+    assert!(matches!(encode_frame(&many), Err(WireError::TooLong { .. })));
+    let message = samples::prepare(1, 1);
+    assert_eq!(encode_frame(&message), Ok(frame(&encode(&message))));
+}
+
+#[test]
 fn lists_and_counts_are_bounded() {
     let hashes = |count| Message::TxAdvert(vec![Hash([0; 32]); count]);
     assert!(decoded(&hashes(HASHES_MAX), Lane::Transactions).is_ok());
@@ -64,16 +72,16 @@ fn the_signed_bytes_of_a_statement_are_frozen() {
     let text = "a4646e6f64655820{node}64736c6f74056a71756f72756d5f73657458200707070707070707070707070707070707070707\
                 07070707070707070707070766706c65646765a16b65787465726e616c697a65a266636f6d6d6974a267636f756e7465720165\
                 76616c756558c8{value}646869676802";
-    let expected = text
-        .replace("{node}", &hex::encode(samples::key(1).node_id().0))
-        .replace("{value}", &"01".repeat(200));
+    let expected =
+        text.replace("{node}", &hex::encode(samples::key(1).node_id().0)).replace("{value}", &"01".repeat(200));
     assert_eq!(hex::encode(bytes), expected);
 }
 
 #[test]
 fn a_quorum_set_that_is_not_sane_is_refused() {
     // Threshold 3 of one validator.
-    let bytes = [b"\xa3\x69threshold\x03\x6avalidators\x81\x58\x20".as_slice(), &[1; 32], b"\x6ainner_sets\x80"].concat();
+    let bytes =
+        [b"\xa3\x69threshold\x03\x6avalidators\x81\x58\x20".as_slice(), &[1; 32], b"\x6ainner_sets\x80"].concat();
     assert!(matches!(decode_quorum_set(&bytes), Err(WireError::QuorumSet(_))), "{:?}", decode_quorum_set(&bytes));
     let set = samples::quorum_set();
     assert_eq!(decode_quorum_set(&encode_quorum_set(&set)), Ok(set));
@@ -86,7 +94,8 @@ fn the_largest_quorum_set_fits() {
         key[..2].copy_from_slice(&n.to_be_bytes());
         fba_core::NodeId(key)
     };
-    let chain = |n: u16| (0..3).fold(QuorumSet::singleton(node(n)), |set, _| QuorumSet::new(1, Vec::new(), vec![set]).unwrap());
+    let chain =
+        |n: u16| (0..3).fold(QuorumSet::singleton(node(n)), |set, _| QuorumSet::new(1, Vec::new(), vec![set]).unwrap());
     let largest = QuorumSet::new(667, Vec::new(), (0..1_000).map(chain).collect()).unwrap();
     let read = decode(samples::network(), Lane::Fetch, &encode(&Message::QuorumSet(largest.clone())));
     assert_eq!(read, Ok(Message::QuorumSet(largest)));
