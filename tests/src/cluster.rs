@@ -2,9 +2,14 @@
 //!
 //! Nothing here sleeps and hopes: every wait reads a server's event stream, or a process's end, with a deadline.
 
-use fba_server::cli::client::Client;
-use fba_server::cli::network_init::{NetworkFiles, Plan, network_init};
+use fba_server::cli::client::{Client, NodeArgs};
+use fba_server::cli::events::wait_for_ledger;
+use fba_server::cli::network_init::{Args, NetworkFiles, Plan, Ports, network_init};
 use fba_server::demo::{NodeProcess, free_ports};
+use fba_server::http::dto;
+use fba_server::key::{NetworkId, SecretKey};
+use fba_server::ledger::Parameters;
+use fba_server::store::key_file;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,11 +24,18 @@ static PORTS: Mutex<()> = Mutex::new(());
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// How many organisations.
-    pub organizations: u32,
+    pub organizations: usize,
     /// Validators per organisation.
-    pub validators: u32,
+    pub validators: usize,
     /// Least milliseconds between closes.
     pub interval_ms: u64,
+    /// Most milliseconds between closes when nothing happens.
+    pub heartbeat_ms: u64,
+}
+
+impl Shape {
+    /// Four organisations of one validator that close quickly, busy or not.
+    pub const FOUR: Self = Self { organizations: 4, validators: 1, interval_ms: 100, heartbeat_ms: 500 };
 }
 
 /// A network in a folder of its own. Dropping it kills what still runs.
@@ -57,16 +69,23 @@ impl Cluster {
     #[must_use]
     pub fn make(program: &Path, shape: Shape, folder: &Path) -> Self {
         let _held = PORTS.lock().expect("no test panics while it holds the ports");
-        let count = usize::try_from(shape.organizations * shape.validators).expect("a small network");
-        let plan = Plan {
-            organizations: shape.organizations,
+        let plan = Plan::of(&Args {
+            orgs: shape.organizations,
             validators: shape.validators,
-            close_interval_ms: shape.interval_ms,
             dir: folder.to_owned(),
-            ports: next_ports(count),
-            ..Plan::default()
-        };
-        let files = network_init(&plan).expect("a network can be made");
+            passphrase: None,
+            interval: shape.interval_ms,
+            base_port: 1,
+            quality: None,
+            json: false,
+        })
+        .expect("a plan");
+        let files = network_init(&Plan {
+            parameters: Parameters { heartbeat_ms: shape.heartbeat_ms, ..plan.parameters },
+            ports: Ports::Given(next_ports(shape.organizations * shape.validators)),
+            ..plan
+        })
+        .expect("a network can be made");
         let nodes = files.nodes.iter().map(|_| None).collect();
         Self { files, nodes, program: program.to_owned(), _folder: None }
     }
@@ -97,11 +116,26 @@ impl Cluster {
     /// When there is no such server.
     pub fn try_start_node(&mut self, index: usize, extra: &[&str]) -> Result<(), String> {
         let node = self.files.nodes.get(index).expect("a server of this network");
-        let log = node.config.with_file_name("fba.log");
+        let log = node.folder.join("node.log");
         let process = NodeProcess::spawn(&self.program, &node.name, &node.config, &log, extra)
             .map_err(|error| error.to_string())?;
         *self.nodes.get_mut(index).expect("a server of this network") = Some(process);
         Ok(())
+    }
+
+    /// Lets go of a running server without stopping it.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn take(&mut self, index: usize) -> NodeProcess {
+        self.nodes.get_mut(index).and_then(Option::take).expect("the server runs")
+    }
+
+    /// Takes a server back that was let go of.
+    pub fn put_back(&mut self, index: usize, process: NodeProcess) {
+        if let Some(place) = self.nodes.get_mut(index) {
+            *place = Some(process);
+        }
     }
 
     /// kill -9.
@@ -124,13 +158,28 @@ impl Cluster {
     #[must_use]
     pub fn client(&self, index: usize) -> Client {
         let node = self.nodes.get(index).and_then(Option::as_ref).expect("the server runs");
-        Client::new(&node.url)
+        client(&node.url)
     }
 
     /// Clients of all running servers.
     #[must_use]
     pub fn clients(&self) -> Vec<Client> {
-        self.nodes.iter().flatten().map(|node| Client::new(&node.url)).collect()
+        self.nodes.iter().flatten().map(|node| client(&node.url)).collect()
+    }
+
+    /// The network's id.
+    #[must_use]
+    pub fn network(&self) -> NetworkId {
+        NetworkId::of_passphrase(&self.files.passphrase)
+    }
+
+    /// The key of the root account.
+    ///
+    /// # Panics
+    /// When its file cannot be read.
+    #[must_use]
+    pub fn root_key(&self) -> SecretKey {
+        key_file::read(&self.files.root_key).expect("the root key")
     }
 
     /// How many servers the network has.
@@ -151,10 +200,8 @@ impl Cluster {
     /// When that takes too long.
     #[must_use]
     pub fn closed(&self, index: usize, sequence: u64) -> String {
-        let client = self.client(index);
         let name = &self.files.nodes.get(index).expect("a server of this network").name;
-        client
-            .wait_for_ledger(sequence, PATIENCE)
+        wait_for_ledger(&self.client(index), sequence, PATIENCE)
             .unwrap_or_else(|error| panic!("{name} has not closed ledger {sequence}: {error}"))
             .hash
     }
@@ -175,13 +222,31 @@ impl Cluster {
     /// When a server does not answer.
     #[must_use]
     pub fn highest(&self) -> u64 {
-        let sequence = |client: &Client| client.node().expect("the server answers").ledger.sequence;
+        let sequence = |client: &Client| node(client).ledger.sequence;
         self.clients().iter().map(sequence).max().unwrap_or(0)
     }
 }
 
+/// A client of the server at `url`.
+///
+/// # Panics
+/// When `url` is none.
+#[must_use]
+pub fn client(url: &str) -> Client {
+    Client::new(&NodeArgs { node: Some(url.to_owned()), json: false }).expect("an address")
+}
+
+/// What a server says of itself.
+///
+/// # Panics
+/// When it does not answer.
+#[must_use]
+pub fn node(client: &Client) -> dto::Node {
+    client.get("/v1/node").expect("the server answers")
+}
+
 /// Ports nobody else in this process was given: each network starts where the last one ended.
-fn next_ports(count: usize) -> Vec<fba_server::demo::Ports> {
+fn next_ports(count: usize) -> Vec<(u16, u16)> {
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
     let spread = u16::try_from(std::process::id() % 200).expect("below 200") * 80;
     for _ in 0..200 {

@@ -1,4 +1,6 @@
-//! What crosses crates: trace replay, recordings judged.
+//! What crosses crates: trace replay, recordings judged, real processes.
 
+pub mod acked;
+pub mod cluster;
 pub mod recording;
 pub mod replay;
