@@ -47,10 +47,14 @@ pub trait Driver {
     /// The number by which the values of one leader are ranked in a round.
     fn value_hash(&self, slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64;
 
-    /// The weight of another node, 0 to 2^64−1, given the local set without the local node.
-    /// The local node itself is not asked for: its weight is always 2^64−1 (N3).
+    /// The weight of another node, 0 to 2^64−1, given the local set without the local node (N3).
     fn weight(&self, node: NodeId, others: &Others) -> u64 {
         others.weight(node)
+    }
+
+    /// The weight of the local node itself (N3).
+    fn own_weight(&self) -> u64 {
+        u64::MAX
     }
 
     /// How long to wait in `round` (nomination round or ballot counter, from 1).

@@ -91,6 +91,9 @@ pub struct Generated {
     pub quorum_set: QuorumSet,
     /// The levels, best first.
     pub levels: Vec<Level>,
+    /// How likely each validator is to lead nomination, of 2^64−1. Every node with the same organisations computes the
+    /// same weights, its own included.
+    pub leader_weights: BTreeMap<NodeId, u64>,
 }
 
 /// One level of a generated quorum set.
@@ -189,7 +192,27 @@ pub fn generate(organizations: &[Organization]) -> Result<Generated, GenerateErr
     }
     steps.reverse();
     let (_, top) = below.ok_or(GenerateError::Empty)?;
-    Ok(Generated { quorum_set: top.normalized(), levels: steps })
+    let leader_weights = leader_weights(organizations, &steps);
+    Ok(Generated { quorum_set: top.normalized(), levels: steps, leader_weights })
+}
+
+/// Each organisation of a quality leads equally often, however many validators it runs; each lower quality a tenth as
+/// often for every member of the one above (its lower levels counting as one), and LOW never.
+fn leader_weights(organizations: &[Organization], levels: &[Level]) -> BTreeMap<NodeId, u64> {
+    let mut by_quality: BTreeMap<Quality, u64> = BTreeMap::new();
+    let mut weight = u64::MAX;
+    for level in levels {
+        let is_low = level.quality == Quality::Low;
+        by_quality.insert(level.quality, if is_low { 0 } else { weight });
+        let members = u64::try_from(level.organizations.len()).unwrap_or(u64::MAX).saturating_add(1);
+        weight /= members.saturating_mul(10);
+    }
+    let of = |organization: &Organization| {
+        let count = u64::try_from(organization.validators.len()).unwrap_or(u64::MAX).max(1);
+        let weight = by_quality.get(&organization.quality).copied().unwrap_or(0) / count;
+        organization.validators.iter().map(move |node| (*node, weight)).collect::<Vec<_>>()
+    };
+    organizations.iter().flat_map(of).collect()
 }
 
 fn majority_of(nodes: &[NodeId]) -> Result<QuorumSet, QuorumSetError> {
@@ -239,6 +262,24 @@ mod tests {
     fn equal_single_validators_become_a_flat_set() {
         let orgs: Vec<_> = (1..=4).map(|i| org(&format!("o{i}"), Quality::Medium, &[i])).collect();
         assert_eq!(tree(&orgs), "3(1 2 3 4)");
+    }
+
+    #[test]
+    fn organisations_of_a_quality_lead_equally_often_and_lower_ones_seldom() {
+        let orgs = [
+            org("h1", Quality::High, &[1, 2, 3]),
+            org("h2", Quality::High, &[4, 5, 6, 7]),
+            org("h3", Quality::High, &[8, 9, 10]),
+            org("m1", Quality::Medium, &[11]),
+            org("l1", Quality::Low, &[12]),
+        ];
+        let weights = generate(&orgs).unwrap().leader_weights;
+        let of = |key: u8| weights[&NodeId([key; 32])];
+        assert_eq!((of(1), of(4)), (u64::MAX / 3, u64::MAX / 4));
+        assert_eq!(of(11), u64::MAX / 40);
+        assert_eq!(of(12), 0);
+        let alone = generate(&[org("m", Quality::Medium, &[1])]).unwrap();
+        assert_eq!(alone.leader_weights[&NodeId([1; 32])], u64::MAX);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod consensus;
 mod show;
 
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, QuorumSetOrigin};
 use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
 use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, Limits, NodeName, Published};
 use crate::key::{Ed25519, NetworkId, Signatures};
@@ -15,6 +15,7 @@ use crate::telemetry::Metrics;
 use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
 use fba_core::NodeId;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,7 +151,11 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let overlay = Arc::new(overlay);
     let signatures: Arc<dyn Signatures> = Arc::new(Ed25519::new(network, secret));
     let herder_config =
-        HerderConfig { quorum_set: config.trust.quorum_set.clone(), is_validator: config.is_validator };
+        HerderConfig {
+            quorum_set: config.trust.quorum_set.clone(),
+            is_validator: config.is_validator,
+            leader_weights: leader_weights(config),
+        };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
     let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder);
     let (published, events) = (Published::new(consensus.node_view()), Events::default());
@@ -196,6 +201,14 @@ fn open_ledger(genesis: &Genesis, stored: Option<RestoredLedger>, store: &mut St
     let close = Close { closed, proof: Vec::new(), proof_sets: Vec::new() };
     store.commit(&Commit { closes: vec![close], sync: true, ..Commit::default() })?;
     Ok(ledger)
+}
+
+/// Weights by organisation where the quorum set comes from organisations.
+fn leader_weights(config: &Config) -> Option<BTreeMap<NodeId, u64>> {
+    match &config.trust.origin {
+        QuorumSetOrigin::Generated(generated) => Some(generated.leader_weights.clone()),
+        QuorumSetOrigin::ByHand(_) => None,
+    }
 }
 
 fn overlay_config(config: &Config, network: NetworkId) -> OverlayConfig {

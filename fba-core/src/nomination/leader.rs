@@ -149,7 +149,7 @@ fn weights(local: NodeId, others: &Others, driver: &impl Driver) -> BTreeMap<Nod
         .into_iter()
         .map(|node| (node, driver.weight(node, others)))
         .collect();
-    weights.insert(local, u64::MAX);
+    weights.insert(local, driver.own_weight());
     weights.retain(|_, weight| *weight > 0);
     weights
 }

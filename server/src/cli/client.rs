@@ -76,6 +76,18 @@ impl Client {
         }
     }
 
+    /// The answer to `GET path` as text.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn text(&self, path: &str) -> Result<String, CliError> {
+        let (status, body) = self.fetch(path)?;
+        if status != 200 {
+            return Err(self.refused(status, &body));
+        }
+        String::from_utf8(body).map_err(|error| CliError::new(Exit::Data, format!("{path} is not text: {error}")))
+    }
+
     /// Submits signed bytes; waits for the close for as long as `wait` says.
     ///
     /// # Errors

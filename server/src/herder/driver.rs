@@ -3,7 +3,7 @@
 use super::payloads::{Payload, Payloads};
 use crate::key::Signatures;
 use crate::ledger::{Ledger, LedgerValue, combine};
-use fba_core::{Driver, NodeId, Purpose, SlotIndex, Timer, Validity, Value, leader};
+use fba_core::{Driver, NodeId, Others, Purpose, SlotIndex, Timer, Validity, Value, leader};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(crate) struct LedgerDriver<'a> {
     pub(crate) payloads: &'a Payloads,
     pub(crate) signatures: &'a dyn Signatures,
     pub(crate) verdicts: &'a Verdicts,
+    pub(crate) local: NodeId,
+    pub(crate) leader_weights: Option<&'a BTreeMap<NodeId, u64>>,
     pub(crate) unix_ms: u64,
 }
 
@@ -95,6 +97,20 @@ impl Driver for LedgerDriver<'_> {
 
     fn value_hash(&self, slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64 {
         leader::value_hash(slot, previous, round, value)
+    }
+
+    fn weight(&self, node: NodeId, others: &Others) -> u64 {
+        match self.leader_weights {
+            Some(weights) => weights.get(&node).copied().unwrap_or(0),
+            None => others.weight(node),
+        }
+    }
+
+    fn own_weight(&self) -> u64 {
+        match self.leader_weights {
+            Some(weights) => weights.get(&self.local).copied().unwrap_or(0),
+            None => u64::MAX,
+        }
     }
 
     fn timeout(&self, timer: Timer, round: u32) -> Duration {

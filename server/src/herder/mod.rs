@@ -68,6 +68,9 @@ pub struct HerderConfig {
     pub quorum_set: QuorumSet,
     /// Does this node vote? False: it follows, stores and serves, and never emits.
     pub is_validator: bool,
+    /// How likely each node is to lead nomination, our own included; a node that is missing never leads. `None`: each
+    /// node's share of our slices, and we ourselves always.
+    pub leader_weights: Option<BTreeMap<NodeId, u64>>,
 }
 
 /// See the module.
@@ -194,6 +197,8 @@ impl Herder {
             payloads: &self.payloads,
             signatures: &*self.signatures,
             verdicts: &self.verdicts,
+            local: self.local,
+            leader_weights: self.config.leader_weights.as_ref(),
             unix_ms: now.unix_ms,
         };
         (&mut self.scp, driver)
