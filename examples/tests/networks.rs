@@ -10,11 +10,13 @@ fn check(network: &str) -> Result<(), String> {
 }
 
 fn load(file: &str) -> Config {
-    Config::load(&fba_examples::networks().join(file), Keys::Ignored).unwrap()
+    Config::load(&fba_examples::networks().join(file), Keys::Ignored).expect("an example is right")
 }
 
 fn counts(config: &Config) -> (usize, usize) {
-    (config.safety.halting_organizations.as_ref().unwrap().len(), config.safety.halting_nodes.as_ref().unwrap().len())
+    let known = "an example is small enough to tell";
+    let organizations = config.safety.halting_organizations.as_ref().expect(known);
+    (organizations.len(), config.safety.halting_nodes.as_ref().expect(known).len())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Exit;
 use crate::key::KeyError;
-use fba_core::{DEPTH_MAX, VALIDATORS_MAX};
+use fba_core::QuorumSetError;
 use quorum_tools::generate::Quality;
 use std::fmt;
 use std::io;
@@ -314,12 +314,9 @@ pub enum Problem {
         /// The smallest safe one.
         majority: u32,
     },
-    /// Too deep.
-    #[error("inner sets more than {DEPTH_MAX} levels deep; merge some levels")]
-    TooDeep,
-    /// Too many.
-    #[error("{0} validators in the quorum set: at most {VALIDATORS_MAX}; trust fewer")]
-    TooMany(u32),
+    /// Too deep, or too many validators.
+    #[error("{0}")]
+    QuorumSet(QuorumSetError),
     /// Two of its slices may have nobody in common.
     #[error(
         "threshold {threshold} of {members} is below majority ({majority}): two halves could agree on different things; \

@@ -168,7 +168,7 @@ fn wrong_quorum_sets_by_hand_are_refused_with_their_line() {
         text
     });
     let found = refusals(&format!("{GOOD}{deep}"));
-    assert!(found.iter().any(|text| text.contains("more than 4 levels deep")), "{found:?}");
+    assert!(found.iter().any(|text| text.contains("nested too deep: at most 4 levels")), "{found:?}");
     let base = format!("{GOOD}{BY_HAND}").replace("accept_unsafe = []", "accept_unsafe = [\"overrides generated quorum set\"]");
     assert!(load(&base).is_ok());
     assert_refused(&base, &[

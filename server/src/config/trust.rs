@@ -6,7 +6,7 @@ use super::raw::{Raw, RawOrganization, RawQuorumSet, RawValidator};
 use super::source::Problems;
 use super::tree;
 use crate::key::{node_from_strkey, node_strkey};
-use fba_core::{NodeId, QuorumSet, QuorumSetError};
+use fba_core::{NodeId, QuorumSet};
 use quorum_tools::generate::{GenerateError, Generated, Organization, Quality, generate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -301,9 +301,11 @@ fn check_organization(
 
 fn of_generate(error: GenerateError) -> Problem {
     match error {
-        GenerateError::QuorumSet(QuorumSetError::ValidatorCount(count)) => Problem::TooMany(count),
-        // Organisations and keys are told apart, counted, and on four levels at most by construction.
-        other => unreachable!("organisations were checked before: {other}"),
+        GenerateError::QuorumSet(error) => Problem::QuorumSet(error),
+        // Organisations come from a map, and were counted.
+        other @ (GenerateError::Empty
+        | GenerateError::DuplicateOrganization(_)
+        | GenerateError::TooFewValidators { .. }) => unreachable!("organisations were checked before: {other}"),
     }
 }
 
@@ -332,7 +334,7 @@ impl ByHand<'_> {
         let validators = validators.into_iter().collect::<Option<Vec<_>>>()?;
         let inner = inner.into_iter().collect::<Option<Vec<_>>>()?;
         let built = QuorumSet::new(threshold, validators, inner);
-        problems.keep(&raw.span(), built.map_err(|error| self.refused(error)))
+        problems.keep(&raw.span(), built.map_err(Problem::QuorumSet))
     }
 
     fn member(&mut self, text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<NodeId> {
@@ -381,15 +383,6 @@ impl ByHand<'_> {
             self.used.insert(Unsafe::ThresholdBelowMajority);
         }
         Some(())
-    }
-
-    fn refused(&self, error: QuorumSetError) -> Problem {
-        match error {
-            QuorumSetError::TooDeep => Problem::TooDeep,
-            QuorumSetError::ValidatorCount(count) => Problem::TooMany(count),
-            // Told before with a line of their own.
-            other => unreachable!("members and threshold were checked before: {other}"),
-        }
     }
 }
 
