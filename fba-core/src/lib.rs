@@ -27,3 +27,4 @@ pub use nomination::leader;
 pub use quorum_set::{DEPTH_MAX, Others, QuorumSet, QuorumSetError, VALIDATORS_MAX};
 pub use slot::SlotState;
 pub use statement::{Attested, Ballot, Malformed, Pledge, SenderSet, Statement};
+pub use tally::quorum_among;

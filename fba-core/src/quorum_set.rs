@@ -15,13 +15,15 @@ pub const DEPTH_MAX: u32 = 4;
 
 /// A nested threshold: at least `threshold` of the members, each a node or an inner set.
 ///
-/// Sane by construction (Q3): at most four levels below the top, 1 to 1000 validators in all, no node twice, every
-/// threshold between 1 and the number of members. The order of members is kept, because the hash depends on it.
+/// Sane (Q3) unless it was made by [`QuorumSet::unchecked`]: at most four levels below the top, 1 to 1000 validators in
+/// all, no node twice, every threshold between 1 and the number of members. The order of members is kept, because the
+/// hash depends on it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct QuorumSet {
     threshold: u32,
     validators: Vec<NodeId>,
     inner_sets: Vec<QuorumSet>,
+    sane: bool,
 }
 
 /// Why a quorum set was refused.
@@ -54,15 +56,47 @@ impl QuorumSet {
         validators: Vec<NodeId>,
         inner_sets: Vec<QuorumSet>,
     ) -> Result<Self, QuorumSetError> {
-        let set = Self { threshold, validators, inner_sets };
+        let set = Self {
+            threshold,
+            validators,
+            inner_sets,
+            sane: false,
+        };
         set.check()?;
-        Ok(set)
+        Ok(Self { sane: true, ..set })
+    }
+
+    /// A set as somebody declared it, sane or not.
+    ///
+    /// Needed only to judge recorded nominations the way the reference does, which looks at insane sets there; a host
+    /// refuses such a set where it decodes it. The caller bounds size and depth.
+    #[must_use]
+    pub fn unchecked(threshold: u32, validators: Vec<NodeId>, inner_sets: Vec<QuorumSet>) -> Self {
+        let mut set = Self {
+            threshold,
+            validators,
+            inner_sets,
+            sane: false,
+        };
+        set.sane = set.check().is_ok();
+        set
+    }
+
+    /// Does it keep the rules of sanity (Q3)?
+    #[must_use]
+    pub fn is_sane(&self) -> bool {
+        self.sane
     }
 
     /// The set that needs `node` and nobody else.
     #[must_use]
     pub fn singleton(node: NodeId) -> Self {
-        Self { threshold: 1, validators: Vec::from([node]), inner_sets: Vec::new() }
+        Self {
+            threshold: 1,
+            validators: Vec::from([node]),
+            inner_sets: Vec::new(),
+            sane: true,
+        }
     }
 
     /// The threshold.
@@ -103,14 +137,14 @@ impl QuorumSet {
     #[must_use]
     pub fn is_slice(&self, nodes: &BTreeSet<NodeId>) -> bool {
         // Q1
-        self.hits(nodes, Self::is_slice) >= self.threshold
+        self.threshold > 0 && self.hits(nodes, Self::is_slice) >= self.threshold
     }
 
     /// Does `nodes` meet every slice? (Q2)
     #[must_use]
     pub fn is_v_blocking(&self, nodes: &BTreeSet<NodeId>) -> bool {
         // Q2
-        self.hits(nodes, Self::is_v_blocking) > self.slack()
+        self.threshold > 0 && self.hits(nodes, Self::is_v_blocking) > self.slack()
     }
 
     /// A small part of `nodes` whose failure, on top of everybody outside `nodes`, leaves no slice standing (Q6).
@@ -119,8 +153,12 @@ impl QuorumSet {
     #[must_use]
     pub fn closest_v_blocking(&self, nodes: &BTreeSet<NodeId>) -> Vec<NodeId> {
         // Q6
-        let mut standing: Vec<NodeId> =
-            self.validators.iter().copied().filter(|node| nodes.contains(node)).collect();
+        let mut standing: Vec<NodeId> = self
+            .validators
+            .iter()
+            .copied()
+            .filter(|node| nodes.contains(node))
+            .collect();
         let mut parts: Vec<Vec<NodeId>> = self
             .inner_sets
             .iter()
@@ -191,15 +229,29 @@ impl QuorumSet {
         self.members().saturating_sub(self.threshold)
     }
 
-    fn hits(&self, nodes: &BTreeSet<NodeId>, inner: impl Fn(&Self, &BTreeSet<NodeId>) -> bool) -> u32 {
-        let direct = self.validators.iter().filter(|node| nodes.contains(node)).count();
-        let nested = self.inner_sets.iter().filter(|set| inner(set, nodes)).count();
+    fn hits(
+        &self,
+        nodes: &BTreeSet<NodeId>,
+        inner: impl Fn(&Self, &BTreeSet<NodeId>) -> bool,
+    ) -> u32 {
+        let direct = self
+            .validators
+            .iter()
+            .filter(|node| nodes.contains(node))
+            .count();
+        let nested = self
+            .inner_sets
+            .iter()
+            .filter(|set| inner(set, nodes))
+            .count();
         count(direct.saturating_add(nested))
     }
 
     fn for_each_node(&self, visit: &mut impl FnMut(NodeId)) {
         self.validators.iter().for_each(|node| visit(*node));
-        self.inner_sets.iter().for_each(|set| set.for_each_node(visit));
+        self.inner_sets
+            .iter()
+            .for_each(|set| set.for_each_node(visit));
     }
 
     fn fraction(&self, whole: u64) -> u64 {
@@ -208,11 +260,18 @@ impl QuorumSet {
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 
-    /// Q3. Inner sets were checked when they were made; what is left is this level and the tree as a whole.
+    /// Q3: the inner sets, then this level, then the tree as a whole.
     fn check(&self) -> Result<(), QuorumSetError> {
+        self.inner_sets
+            .iter()
+            .filter(|set| !set.sane)
+            .try_for_each(Self::check)?;
         let members = self.members();
         if !(1..=members).contains(&self.threshold) {
-            return Err(QuorumSetError::ThresholdOutOfRange { threshold: self.threshold, members });
+            return Err(QuorumSetError::ThresholdOutOfRange {
+                threshold: self.threshold,
+                members,
+            });
         }
         if self.depth() > DEPTH_MAX {
             return Err(QuorumSetError::TooDeep);
@@ -233,10 +292,13 @@ impl QuorumSet {
         }
     }
 
-    /// Levels below this one. Stops counting beyond the limit, so that a hostile tree costs no stack: an inner set
-    /// passed its own check, hence is never deeper than [`DEPTH_MAX`].
+    /// Levels below this one.
     fn depth(&self) -> u32 {
-        self.inner_sets.iter().map(|set| set.depth().saturating_add(1)).max().unwrap_or(0)
+        self.inner_sets
+            .iter()
+            .map(|set| set.depth().saturating_add(1))
+            .max()
+            .unwrap_or(0)
     }
 
     fn simplified(&self, removed: Option<NodeId>) -> Self {
@@ -248,7 +310,11 @@ impl QuorumSet {
         // Q4: one node in a set of its own is that node.
         let mut inner_sets = Vec::new();
         for set in self.inner_sets.iter().map(|set| set.simplified(removed)) {
-            match (set.threshold, set.validators.as_slice(), set.inner_sets.as_slice()) {
+            match (
+                set.threshold,
+                set.validators.as_slice(),
+                set.inner_sets.as_slice(),
+            ) {
                 (1, [only], []) => validators.push(*only),
                 _ => inner_sets.push(set),
             }
@@ -261,14 +327,25 @@ impl QuorumSet {
         {
             return only;
         }
-        Self { threshold, validators, inner_sets }
+        Self {
+            threshold,
+            validators,
+            inner_sets,
+            sane: false,
+        }
     }
 
-    fn ordered(mut self) -> Self {
-        self.validators.sort_unstable();
-        self.inner_sets = self.inner_sets.into_iter().map(Self::ordered).collect();
-        self.inner_sets.sort_by(Self::canonical_cmp);
-        self
+    fn ordered(self) -> Self {
+        let Self {
+            threshold,
+            mut validators,
+            inner_sets,
+            sane: _,
+        } = self;
+        validators.sort_unstable();
+        let mut inner_sets: Vec<Self> = inner_sets.into_iter().map(Self::ordered).collect();
+        inner_sets.sort_by(Self::canonical_cmp);
+        Self::unchecked(threshold, validators, inner_sets)
     }
 
     /// Q4: by validators, then inner sets, then threshold. The derived order begins with the threshold.

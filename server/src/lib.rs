@@ -2,11 +2,19 @@
 //!
 //! `ARCHITECTURE.md` at the top of the repository says which module knows what.
 
+pub mod app;
 pub mod cbor;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod herder;
+mod history;
+pub mod http;
 pub mod key;
 pub mod ledger;
+pub mod overlay;
+pub mod record;
+pub mod runtime;
 pub mod store;
+pub mod telemetry;
 pub mod wire;

@@ -1,1 +1,6 @@
-//! stub
+//! What crosses crates: trace replay, recordings judged, real processes.
+
+pub mod acked;
+pub mod cluster;
+pub mod recording;
+pub mod replay;

@@ -127,6 +127,51 @@ pub struct NodeFiles {
     pub http: SocketAddr,
 }
 
+impl NetworkFiles {
+    /// The network that was made in `folder` before; `None` if there is none.
+    ///
+    /// # Errors
+    /// When its files cannot be read any more.
+    pub fn open(folder: &Path) -> Result<Option<Self>, CliError> {
+        let genesis = folder.join("genesis.toml");
+        if !genesis.exists() {
+            return Ok(None);
+        }
+        let reading = |error| CliError::io(format_args!("reading {}", folder.display()), &error);
+        let mut folders = std::fs::read_dir(folder)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
+            .map_err(reading)?;
+        folders.sort();
+        let mut passphrase = None;
+        let mut nodes = Vec::new();
+        for folder in folders {
+            let file = folder.join("node.toml");
+            if file.is_file() {
+                let config = load(&file)?;
+                nodes.push(NodeFiles {
+                    name: config.name(config.node),
+                    home_domain: config.home_domain().map(ToString::to_string).unwrap_or_default(),
+                    node: config.node,
+                    folder,
+                    config: file,
+                    listen: config.listen,
+                    http: config.http,
+                });
+                passphrase = Some(config.network_passphrase);
+            }
+        }
+        let Some(passphrase) = passphrase else {
+            let message = format!("{} has a genesis file but no */node.toml", folder.display());
+            return Err(CliError::new(Exit::Data, message));
+        };
+        Ok(Some(Self { genesis, root_key: folder.join("root.key"), passphrase, nodes }))
+    }
+}
+
+fn load(file: &Path) -> Result<Config, CliError> {
+    Config::load(file, Keys::Required).map_err(|errors| CliError::new(errors.exit(), errors))
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -337,8 +382,7 @@ fn write(file: &Path, text: &str) -> Result<(), CliError> {
 fn check(made: &NetworkFiles) -> Result<Vec<String>, CliError> {
     let mut warnings = Vec::new();
     for node in &made.nodes {
-        let config =
-            Config::load(&node.config, Keys::Required).map_err(|errors| CliError::new(errors.exit(), errors))?;
+        let config = load(&node.config)?;
         config.load_genesis().map_err(|errors| CliError::new(errors.exit(), errors))?;
         for warning in config.warnings.iter().map(ToString::to_string) {
             if !warnings.contains(&warning) {

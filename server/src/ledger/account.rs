@@ -50,11 +50,7 @@ impl FromStr for AccountId {
 
 impl Serialize for AccountId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_bytes(&self.0)
-        }
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
     }
 }
 
@@ -128,4 +124,38 @@ pub struct DataEntry {
     /// What it holds, at most 4096 bytes.
     #[serde(with = "serde_bytes")]
     pub value: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::id;
+    use super::*;
+    use crate::cbor;
+
+    #[test]
+    fn an_account_id_is_bytes_for_machines_and_a_strkey_for_people() {
+        let bytes = cbor::encode(&id(1));
+        assert_eq!(bytes.len(), 34);
+        assert_eq!(cbor::decode::<AccountId>(&bytes, 1), Ok(id(1)));
+        assert_eq!(id(1).to_string().parse(), Ok(id(1)));
+        assert!(id(1).to_string().starts_with('G'));
+        assert!("GNOTAKEY".parse::<AccountId>().is_err());
+        let text = toml::Value::try_from(id(1)).unwrap();
+        assert_eq!(text, toml::Value::String(id(1).to_string()));
+        assert_eq!(text.try_into::<AccountId>().unwrap(), id(1));
+    }
+
+    #[test]
+    fn the_minimum_balance_counts_the_account_its_entries_and_its_extra_signers() {
+        let parameters = Parameters { minimum_balance: 10, ..Parameters::default() };
+        let mut account = Account::new(id(1), 45);
+        assert_eq!(account.minimum_balance(&parameters), 10);
+        account.data_entries = 2;
+        assert_eq!(account.minimum_balance(&parameters), 30);
+        account.signers = vec![(id(2), 1)];
+        assert_eq!(account.minimum_balance(&parameters), 40);
+        assert_eq!(account.spendable(&parameters), 5);
+        account.balance = 3;
+        assert_eq!(account.spendable(&parameters), 0);
+    }
 }

@@ -76,3 +76,35 @@ impl Application for Ledger {
         self.header().state_hash
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{act, pay, populated, propose, set_of, signer};
+    use super::*;
+
+    /// One slot, decided alone, by the trait's door only.
+    fn step<A: Application>(app: &mut A, slot: SlotIndex, candidates: &BTreeMap<Value, A::Payload>) -> Hash {
+        for (value, payload) in candidates {
+            let verdict = app.validate(slot, value, Some(payload), Purpose::Nomination, 2_000_000, &signer());
+            assert_eq!(verdict.unwrap(), Validity::Valid);
+        }
+        let composite = app.combine(candidates).unwrap();
+        app.apply(&composite, &candidates[&composite]).unwrap();
+        app.state_hash()
+    }
+
+    #[test]
+    fn the_ledger_can_be_driven_as_any_application() {
+        let mut ledger = populated(2);
+        let sets =
+            [vec![act(&ledger, 1, 1, pay(2, 1))], vec![act(&ledger, 1, 1, pay(2, 1)), act(&ledger, 2, 1, pay(1, 5))]];
+        let candidates = sets.map(|transactions| {
+            let set = set_of(&ledger, transactions);
+            (propose(&ledger, &set, 1).to_value(), set)
+        });
+        let (slot, before) = (SlotIndex(ledger.sequence() + 1), ledger.state_hash());
+        let after = step(&mut ledger, slot, &candidates.into());
+        assert_ne!(after, before);
+        assert_eq!((after, ledger.sequence()), (ledger.header().state_hash, slot.0));
+    }
+}

@@ -178,3 +178,123 @@ fn listed(changes: &Changes) -> Vec<Change> {
     });
     accounts.chain(data).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::close::{Closed, Ledger};
+    use super::super::fixture::{MINIMUM, act, act_with, close, id, key, network, pay, populated, verified};
+    use super::super::transaction::Transaction;
+    use super::*;
+
+    fn outcome_of(closed: &Closed, hash: fba_core::Hash) -> Outcome {
+        closed.results.iter().find(|result| result.hash == hash).unwrap().outcome
+    }
+
+    fn one(ledger: &mut Ledger, account: u8, operations: Vec<Operation>) -> Outcome {
+        let transaction = act(ledger, account, 1, operations);
+        close(ledger, vec![transaction]).results[0].outcome
+    }
+
+    fn data(key: &[u8], value: &[u8]) -> Operation {
+        Operation::SetData { key: key.to_vec(), value: value.to_vec() }
+    }
+
+    #[test]
+    fn money_moves_and_an_account_may_pay_itself() {
+        let mut ledger = populated(2);
+        assert_eq!(one(&mut ledger, 1, pay(2, 300)), Outcome::Success);
+        assert_eq!(one(&mut ledger, 1, pay(1, 300)), Outcome::Success);
+        assert_eq!(ledger.account(&id(1)).unwrap().balance, 700);
+        assert_eq!(ledger.account(&id(2)).unwrap().balance, 1_300);
+        assert_eq!(ledger.account(&id(1)).unwrap().sequence, 2);
+    }
+
+    #[test]
+    fn every_operation_fails_for_its_reason_and_leaves_no_trace_but_fee_and_sequence() {
+        let delete = |key: &[u8]| Operation::DeleteData { key: key.to_vec() };
+        let create = |account, balance| Operation::CreateAccount { account: id(account), balance };
+        let signers = (2..30).map(|n| Operation::SetSigners { signers: vec![(id(n), 1)], threshold: 1 });
+        let entries = (0..100u32).map(|n| data(&n.to_be_bytes(), b"x"));
+        let cases: [(Vec<Operation>, u32, FailReason); 8] = [
+            (vec![create(2, MINIMUM)], 0, FailReason::AccountExists),
+            (vec![create(9, MINIMUM - 1)], 0, FailReason::StartsTooLow),
+            (vec![create(9, 991)], 0, FailReason::InsufficientBalance),
+            (pay(9, 1), 0, FailReason::NoAccount),
+            ([pay(2, 500), pay(2, 491)].concat(), 1, FailReason::InsufficientBalance),
+            (vec![data(b"k", b"v"), delete(b"k"), delete(b"k")], 2, FailReason::NoData),
+            (entries.collect(), 98, FailReason::InsufficientBalance),
+            (signers.chain([create(9, 985)]).collect(), 28, FailReason::InsufficientBalance),
+        ];
+        for (operations, operation, reason) in cases {
+            let mut ledger = populated(2);
+            let before = ledger.account(&id(1)).unwrap().clone();
+            let transaction = act_with(&ledger, 1, 1, operations, |transaction| transaction.fee = 5);
+            let closed = close(&mut ledger, vec![transaction]);
+            let expected = Account { balance: before.balance - 5, sequence: 1, ..before };
+            assert_eq!(closed.results[0].outcome, Outcome::Failed { operation, reason });
+            assert_eq!(closed.results[0].changes, [Change::Account(expected.clone())]);
+            assert_eq!(closed.changed_accounts, [expected]);
+            assert!(closed.changed_data.is_empty() && ledger.data_entries().next().is_none());
+            assert_eq!((closed.header.fee_pool, closed.results[0].fee_charged), (5, 5));
+        }
+    }
+
+    #[test]
+    fn data_entries_are_written_overwritten_deleted_and_counted() {
+        let mut ledger = populated(1);
+        assert_eq!(one(&mut ledger, 1, vec![data(b"menu", b"soup"), data(b"when", b"noon")]), Outcome::Success);
+        assert_eq!(one(&mut ledger, 1, vec![data(b"menu", b"stew")]), Outcome::Success);
+        assert_eq!(ledger.data(&id(1), b"menu"), Some(b"stew".as_slice()));
+        assert_eq!(ledger.account(&id(1)).unwrap().data_entries, 2);
+        assert_eq!(one(&mut ledger, 1, vec![Operation::DeleteData { key: b"menu".to_vec() }]), Outcome::Success);
+        assert_eq!(ledger.data(&id(1), b"menu"), None);
+        assert_eq!(ledger.account(&id(1)).unwrap().data_entries, 1);
+        assert!(ledger.check_state());
+    }
+
+    #[test]
+    fn no_account_has_more_than_the_most_data_entries() {
+        let mut ledger = populated(1);
+        let gift = act(&ledger, 0, 1, pay(1, 100_000));
+        close(&mut ledger, vec![gift]);
+        for hundred in 0..10u8 {
+            let entries = (0..100u8).map(|n| data(&[hundred, n], b"")).collect();
+            assert_eq!(one(&mut ledger, 1, entries), Outcome::Success);
+        }
+        let failed = Outcome::Failed { operation: 1, reason: FailReason::TooManyEntries };
+        assert_eq!(one(&mut ledger, 1, vec![data(&[0, 0], b"again"), data(b"new", b"")]), failed);
+        assert_eq!(ledger.account(&id(1)).unwrap().data_entries, DATA_ENTRIES_MAX);
+    }
+
+    #[test]
+    fn fees_of_the_whole_set_are_charged_before_anything_is_spent() {
+        let mut ledger = populated(2);
+        // Each could be paid alone; the first spends what is left after both fees, and not a coin more.
+        let fee = |transaction: &mut Transaction| transaction.fee = 100;
+        let first = act_with(&ledger, 1, 1, pay(2, 790), fee);
+        let second = act_with(&ledger, 1, 2, pay(2, 1), fee);
+        let hashes = (first.hash(), second.hash());
+        let closed = close(&mut ledger, vec![second, first]);
+        let failed = Outcome::Failed { operation: 0, reason: FailReason::InsufficientBalance };
+        assert_eq!((outcome_of(&closed, hashes.0), outcome_of(&closed, hashes.1)), (Outcome::Success, failed));
+        assert_eq!(ledger.account(&id(1)).unwrap().balance, MINIMUM);
+        assert_eq!(ledger.header().fee_pool, 200);
+    }
+
+    #[test]
+    fn new_signers_hold_from_the_next_transaction_on() {
+        let mut ledger = populated(2);
+        let signers = vec![(id(5), 2)];
+        let change = act(&ledger, 1, 1, vec![Operation::SetSigners { signers, threshold: 2 }]);
+        let late = act(&ledger, 1, 2, pay(2, 1));
+        let hashes = (change.hash(), late.hash());
+        let closed = close(&mut ledger, vec![change, late]);
+        assert_eq!(outcome_of(&closed, hashes.0), Outcome::Success);
+        assert_eq!(outcome_of(&closed, hashes.1), Outcome::NotAuthorized);
+        assert_eq!(ledger.account(&id(1)).unwrap().sequence, 2);
+        let transaction = Transaction::new(id(1), 3, pay(2, 1));
+        let by_new_signer = SignedTransaction::build(network(), transaction, &[&key(5)]).unwrap();
+        let closed = close(&mut ledger, vec![verified(by_new_signer)]);
+        assert_eq!(closed.results[0].outcome, Outcome::Success);
+    }
+}

@@ -11,7 +11,7 @@ use super::header::{Header, PROTOCOL_VERSION, value_hash};
 use super::lattice::Lattice;
 use super::merkle::{self, InclusionProof};
 use super::parameters::Parameters;
-use super::result::{TxResult, Outcome};
+use super::result::{Outcome, TxResult};
 use super::state::{Changes, State};
 use super::transaction::SignedTransaction;
 use super::tx_set::{TxSet, VerifiedTxSet};
@@ -104,7 +104,9 @@ pub enum RestoreError {
         header: Hash,
     },
     /// Balances and fee pool do not add up.
-    #[error("all accounts own {owned} and the fee pool {fee_pool}; together it must be {total_supply}: the database is damaged")]
+    #[error(
+        "all accounts own {owned} and the fee pool {fee_pool}; together it must be {total_supply}: the database is damaged"
+    )]
     Supply {
         /// What all accounts own.
         owned: u128,
@@ -190,9 +192,10 @@ impl Ledger {
             fee_pool: 0,
             parameters: genesis.parameters.hash(),
         };
-        let nothing = Applied { order: Vec::new(), results: Vec::new(), changes, fees: 0 };
-        let closed = closed(header, genesis.value(), Arc::new(tx_set), &nothing, lattice.clone());
-        state.commit(nothing.changes, (lattice, owned));
+        let applied = Applied { order: Vec::new(), results: Vec::new(), changes, fees: 0 };
+        let Prepared { closed, changes, owned } =
+            prepared(header, genesis.value(), Arc::new(tx_set), applied, (lattice, owned));
+        state.commit(changes, (closed.lattice.clone(), owned));
         Ok((Self::assemble(genesis, closed.header.clone(), state), closed))
     }
 
@@ -296,8 +299,7 @@ impl Ledger {
             fee_pool: last.fee_pool.checked_add(applied.fees).expect("fees come out of the total supply"),
             parameters: self.parameters_hash,
         };
-        let closed = closed(header, value.clone(), Arc::clone(set), &applied, lattice);
-        Ok(Prepared { closed, changes: applied.changes, owned })
+        Ok(prepared(header, value.clone(), Arc::clone(set), applied, (lattice, owned)))
     }
 
     fn finish(&mut self, prepared: Prepared) -> Closed {
@@ -382,22 +384,23 @@ impl Ledger {
     }
 }
 
-fn closed(header: Header, value: Value, tx_set: Arc<TxSet>, applied: &Applied, lattice: Lattice) -> Closed {
-    let Changes { accounts, data } = &applied.changes;
-    let changed = |((account, key), value): (&(AccountId, Vec<u8>), &Option<Vec<u8>>)| {
-        (*account, key.clone(), value.clone())
-    };
-    Closed {
+fn prepared(header: Header, value: Value, tx_set: Arc<TxSet>, applied: Applied, after: (Lattice, u128)) -> Prepared {
+    let Applied { order, results, changes, fees: _ } = applied;
+    let changed =
+        |((account, key), value): (&(AccountId, Vec<u8>), &Option<Vec<u8>>)| (*account, key.clone(), value.clone());
+    let (lattice, owned) = after;
+    let closed = Closed {
         hash: header.hash(),
         header,
         value,
         tx_set,
-        applied: applied.order.clone(),
-        results: applied.results.clone(),
-        changed_accounts: accounts.values().cloned().collect(),
-        changed_data: data.iter().map(changed).collect(),
+        applied: order,
+        results,
+        changed_accounts: changes.accounts.values().cloned().collect(),
+        changed_data: changes.data.iter().map(changed).collect(),
         lattice,
-    }
+    };
+    Prepared { closed, changes, owned }
 }
 
 pub(super) fn tx_leaves(applied: &[Arc<SignedTransaction>]) -> Vec<Hash> {
@@ -406,4 +409,158 @@ pub(super) fn tx_leaves(applied: &[Arc<SignedTransaction>]) -> Vec<Hash> {
 
 fn result_leaves(results: &[TxResult]) -> Vec<Hash> {
     results.iter().map(|result| merkle::leaf_hash(&result.to_bytes())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{SUPPLY, act, close, genesis, id, ledger, pay, populated, propose, set_of};
+    use super::super::operation::Operation;
+    use super::*;
+
+    fn busy() -> (Ledger, Closed) {
+        let mut ledger = populated(3);
+        let data = vec![Operation::SetData { key: b"k".to_vec(), value: b"v".to_vec() }];
+        let transactions = vec![
+            act(&ledger, 1, 1, pay(2, 5)),
+            act(&ledger, 1, 2, pay(9, 5)),
+            act(&ledger, 2, 1, data),
+            act(&ledger, 3, 1, pay(1, 5)),
+        ];
+        let closed = close(&mut ledger, transactions);
+        (ledger, closed)
+    }
+
+    fn kept(ledger: &Ledger) -> (Vec<Account>, Vec<DataEntry>) {
+        let entry = |(account, key, value): (&AccountId, &[u8], &[u8])| DataEntry {
+            account: *account,
+            key: key.to_vec(),
+            value: value.to_vec(),
+        };
+        (ledger.accounts().cloned().collect(), ledger.data_entries().map(entry).collect())
+    }
+
+    fn restored(ledger: &Ledger) -> Result<Ledger, RestoreError> {
+        let (accounts, data) = kept(ledger);
+        Ledger::restore(&genesis(), ledger.header().clone(), accounts, data, ledger.lattice().clone())
+    }
+
+    #[test]
+    fn genesis_gives_everything_to_the_root_account() {
+        let (ledger, closed) = Ledger::genesis(&genesis()).unwrap();
+        assert_eq!((ledger.sequence(), ledger.close_time_ms()), (1, 1_000_000));
+        assert_eq!(closed.changed_accounts, [Account::new(id(0), SUPPLY)]);
+        assert_eq!(value_hash(&closed.value), closed.header.value);
+        assert!(ledger.check_state());
+    }
+
+    #[test]
+    fn headers_form_a_chain() {
+        let mut ledger = ledger();
+        let mut last = ledger.header().clone();
+        for _ in 0..3 {
+            let closed = close(&mut ledger, vec![]);
+            assert_eq!(closed.header.previous, last.hash());
+            assert_eq!(closed.header.sequence, last.sequence + 1);
+            assert_eq!(closed.header.state_hash, last.state_hash, "nothing happened");
+            last = closed.header;
+        }
+        assert_eq!(ledger.header(), &last);
+    }
+
+    /// Pins every encoding and the order of application: whoever changes one of them changes what was agreed on.
+    #[test]
+    fn the_same_history_gives_the_same_header_on_every_build() {
+        assert_eq!(busy().1.hash.to_string(), include_str!("vectors/busy_header_hash.hex").trim());
+    }
+
+    #[test]
+    fn a_transaction_and_what_it_changed_are_proven_against_the_header() {
+        let (_, closed) = busy();
+        assert_eq!((closed.results.len(), closed.failed()), (4, 1));
+        for (index, (transaction, result)) in closed.applied.iter().zip(&closed.results).enumerate() {
+            assert_eq!(transaction.hash(), result.hash);
+            let (proof, other) = (closed.prove_transaction(index).unwrap(), closed.prove_result(index).unwrap());
+            assert!(merkle::verify(closed.header.tx_root, transaction.bytes(), &proof));
+            assert!(merkle::verify(closed.header.results_root, &result.to_bytes(), &other));
+            let richer = TxResult { fee_charged: 1, ..result.clone() };
+            assert!(!merkle::verify(closed.header.results_root, &richer.to_bytes(), &other));
+            assert_eq!(TxResult::from_bytes(&result.to_bytes()), Ok(result.clone()));
+        }
+        assert_eq!(closed.prove_result(4), None);
+    }
+
+    #[test]
+    fn a_restored_ledger_is_the_same_and_goes_on_the_same() {
+        let (mut one, _) = busy();
+        let mut two = restored(&one).unwrap();
+        assert_eq!(one, two);
+        let next = act(&one, 1, 1, pay(3, 50));
+        assert_eq!(close(&mut one, vec![next.clone()]).hash, close(&mut two, vec![next]).hash);
+        assert_eq!(one, two);
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_store_is_refused_with_what_is_wrong() {
+        let (ledger, _) = busy();
+        let (accounts, data) = kept(&ledger);
+        let restore =
+            |genesis: &Genesis, header: Header, accounts: &[Account], data: &[DataEntry], lattice: Lattice| {
+                Ledger::restore(genesis, header, accounts.to_vec(), data.to_vec(), lattice).unwrap_err()
+            };
+        let (header, lattice) = (ledger.header().clone(), ledger.lattice().clone());
+        let other = Genesis { total_supply: 5_000, ..genesis() };
+        let refused = restore(&other, header.clone(), &accounts, &data, lattice.clone());
+        assert!(matches!(refused, RestoreError::OtherGenesis { what: "total supply", .. }));
+        let other = Genesis { parameters: Parameters { base_fee: 1, ..genesis().parameters }, ..genesis() };
+        let refused = restore(&other, header.clone(), &accounts, &data, lattice.clone());
+        assert!(matches!(refused, RestoreError::OtherGenesis { what: "parameters hash", .. }));
+        let newer = Header { protocol_version: 2, ..header.clone() };
+        let refused = restore(&genesis(), newer, &accounts, &data, lattice.clone());
+        assert_eq!(refused, RestoreError::Protocol { sequence: 3, found: 2 });
+        let refused = restore(&genesis(), header.clone(), &accounts, &data, Lattice::empty());
+        assert!(matches!(refused, RestoreError::StateHash { .. }));
+        let refused = restore(&genesis(), header.clone(), &accounts[1..], &data, lattice.clone());
+        assert!(matches!(refused, RestoreError::Supply { .. }));
+        let refused = restore(&genesis(), header, &accounts, &[], lattice);
+        assert_eq!(refused, RestoreError::DataEntries { account: id(2) });
+    }
+
+    #[test]
+    fn a_changed_entry_that_the_sums_do_not_show_is_found_by_the_state_check() {
+        let (ledger, _) = busy();
+        let (accounts, mut data) = kept(&ledger);
+        data[0].value = b"forged".to_vec();
+        let header = ledger.header().clone();
+        let restored = Ledger::restore(&genesis(), header, accounts, data, ledger.lattice().clone()).unwrap();
+        assert!(ledger.check_state());
+        assert!(!restored.check_state());
+    }
+
+    #[test]
+    fn a_node_that_was_away_replays_what_it_missed() {
+        let mut behind = ledger();
+        let mut ahead = behind.clone();
+        let open = act(&ahead, 0, 1, vec![Operation::CreateAccount { account: id(1), balance: 500 }]);
+        let entries = [close(&mut ahead, vec![open]).entry(), close(&mut ahead, vec![]).entry()];
+        LedgerEntry::verify_chain(&entries, ahead.header_hash()).unwrap();
+        let skipped = behind.replay(&entries[1]);
+        assert!(matches!(skipped, Err(ReplayError::Invalid { sequence: 3, .. })));
+        for entry in &entries {
+            let closed = behind.replay(entry).unwrap();
+            assert_eq!(&closed.entry(), entry);
+        }
+        assert_eq!(behind, ahead);
+    }
+
+    #[test]
+    fn a_replay_with_another_result_changes_nothing() {
+        let mut ledger = populated(1);
+        let set = set_of(&ledger, vec![act(&ledger, 1, 1, pay(0, 1))]);
+        let value = propose(&ledger, &set, 1).to_value();
+        let mut entry = ledger.clone().close(&value, &set).unwrap().entry();
+        entry.header.state_hash = Hash::ZERO;
+        let before = ledger.clone();
+        assert!(matches!(ledger.replay(&entry), Err(ReplayError::OtherHeader { sequence: 3, .. })));
+        assert_eq!(ledger, before);
+    }
 }

@@ -25,3 +25,54 @@ fn xor(Hash(mut one): Hash, Hash(other): Hash) -> Hash {
     one.iter_mut().zip(other).for_each(|(byte, other)| *byte ^= other);
     Hash(one)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{act, act_with, pay, populated, propose, set_of};
+    use super::super::tx_set::VerifiedTxSet;
+    use super::*;
+
+    fn candidates() -> Vec<(Value, VerifiedTxSet)> {
+        let ledger = populated(3);
+        let sets = [
+            vec![],
+            vec![act(&ledger, 1, 1, pay(2, 1))],
+            vec![act_with(&ledger, 1, 1, pay(2, 1), |one| one.fee = 7)],
+            vec![act(&ledger, 1, 1, [pay(2, 1), pay(2, 2)].concat())],
+        ];
+        let candidate = |transactions| {
+            let set = set_of(&ledger, transactions);
+            (propose(&ledger, &set, 5_000).to_value(), set)
+        };
+        sets.into_iter().map(candidate).collect()
+    }
+
+    fn best(candidates: &[(Value, VerifiedTxSet)]) -> Option<Value> {
+        combine(candidates.iter().map(|(value, set)| (value, &**set))).cloned()
+    }
+
+    #[test]
+    fn most_operations_win_then_highest_fees() {
+        let all = candidates();
+        assert_eq!(best(&all), Some(all[3].0.clone()));
+        assert_eq!(best(&all[..3]), Some(all[2].0.clone()));
+        assert_eq!(best(&all[..2]), Some(all[1].0.clone()));
+        assert_eq!(best(&[]), None);
+    }
+
+    #[test]
+    fn neither_order_nor_repetition_matters_not_even_in_a_tie() {
+        let ledger = populated(3);
+        let set = set_of(&ledger, vec![act(&ledger, 1, 1, pay(2, 1))]);
+        let mut tied: Vec<_> = (1..6).map(|ms| (propose(&ledger, &set, ms).to_value(), set.clone())).collect();
+        let winner = best(&tied);
+        for _ in 0..tied.len() {
+            tied.rotate_left(1);
+            assert_eq!(best(&tied), winner);
+            let twice = [tied.as_slice(), &tied[..2]].concat();
+            assert_eq!(best(&twice), winner);
+        }
+        tied.reverse();
+        assert_eq!(best(&tied), winner);
+    }
+}

@@ -143,3 +143,59 @@ const ENTRY_ITEMS: usize = 40;
 
 // Must fit the 4 MiB frame that carries it.
 const _: () = assert!(LEDGER_ENTRY_BYTES_MAX < 4 << 20);
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{act, close, network, pay, populated};
+    use super::*;
+
+    fn chain() -> Vec<LedgerEntry> {
+        let mut ledger = populated(2);
+        let step = |nth: u64| {
+            let transaction = act(&ledger, 1, 1, pay(2, nth));
+            close(&mut ledger, vec![transaction]).entry()
+        };
+        (1..5).map(step).collect()
+    }
+
+    #[test]
+    fn an_entry_reads_back() {
+        for entry in chain() {
+            assert_eq!(LedgerEntry::from_bytes(network(), &entry.to_bytes()), Ok(entry.clone()));
+            assert_eq!(entry.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_chain_is_checked_back_from_its_proven_end() {
+        let entries = chain();
+        let proven = entries[3].header.hash();
+        assert_eq!(LedgerEntry::verify_chain(&entries, proven), Ok(()));
+        assert_eq!(LedgerEntry::verify_chain(&[], proven), Ok(()));
+        let short = LedgerEntry::verify_chain(&entries[..3], proven);
+        assert!(matches!(short, Err(EntryError::BrokenChain { sequence: 4.., .. })));
+        let gap = [entries[0].clone(), entries[2].clone(), entries[3].clone()];
+        let broken = LedgerEntry::verify_chain(&gap, proven);
+        assert!(matches!(broken, Err(EntryError::BrokenChain { sequence: 3, .. })), "{broken:?}");
+    }
+
+    #[test]
+    fn an_entry_whose_parts_do_not_belong_together_is_refused() {
+        let entries = chain();
+        let (one, other) = (&entries[0], &entries[1]);
+        let refused = |entry: LedgerEntry| match entry.check() {
+            Err(EntryError::Mismatch { what, .. }) => what,
+            unexpected => panic!("{unexpected:?}"),
+        };
+        assert_eq!(refused(LedgerEntry { value: other.value.clone(), ..one.clone() }), "value");
+        assert_eq!(refused(LedgerEntry { tx_set: other.tx_set.clone(), ..one.clone() }), "transaction set");
+        let header = |change: &dyn Fn(&mut Header)| {
+            let mut entry = one.clone();
+            change(&mut entry.header);
+            refused(entry)
+        };
+        assert_eq!(header(&|header| header.previous = Hash::ZERO), "previous ledger");
+        assert_eq!(header(&|header| header.close_time_ms += 1), "close time");
+        assert_eq!(header(&|header| header.tx_root = Hash::ZERO), "transaction root");
+    }
+}

@@ -126,3 +126,38 @@ impl Genesis {
         super::header::value_hash(&self.value())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::genesis;
+    use super::*;
+
+    #[test]
+    fn a_genesis_file_reads_back() {
+        let genesis = genesis();
+        assert_eq!(Genesis::from_toml(&genesis.to_toml()), Ok(genesis.clone()));
+        assert_ne!(Genesis { close_time_ms: 2, ..genesis.clone() }.hash(), genesis.hash());
+    }
+
+    #[test]
+    fn a_wrong_genesis_file_is_refused_with_the_rule() {
+        let cases = [
+            (Genesis { passphrase: String::new(), ..genesis() }, "passphrase has 0"),
+            (Genesis { passphrase: "x".repeat(257), ..genesis() }, "passphrase has 257"),
+            (Genesis { total_supply: 0, ..genesis() }, "total_supply is 0"),
+            (Genesis { total_supply: u64::MAX, ..genesis() }, "at most 9223372036854775807"),
+            (Genesis { close_time_ms: u64::MAX, ..genesis() }, "close_time_ms"),
+            (
+                Genesis { parameters: Parameters { heartbeat_ms: 1, ..Parameters::default() }, ..genesis() },
+                "heartbeat_ms",
+            ),
+        ];
+        for (wrong, rule) in cases {
+            let refused = wrong.check().unwrap_err().to_string();
+            assert!(refused.contains(rule), "{refused} should say {rule}");
+        }
+        let unknown = format!("colour = \"red\"\n{}", genesis().to_toml());
+        let refused = Genesis::from_toml(&unknown).unwrap_err().to_string();
+        assert!(refused.contains("line 1") && refused.contains("colour"), "{refused}");
+    }
+}

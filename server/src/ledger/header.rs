@@ -83,3 +83,19 @@ const HEADER_ITEMS: usize = 25;
 pub fn value_hash(value: &Value) -> Hash {
     sha256(&[value.as_bytes()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::close::Ledger;
+    use super::super::fixture::genesis;
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_the_genesis_header_are_frozen() {
+        let (ledger, closed) = Ledger::genesis(&genesis()).unwrap();
+        assert_eq!(hex::encode(ledger.header().to_bytes()), include_str!("vectors/header.hex").trim());
+        assert_eq!(ledger.header_hash().to_string(), include_str!("vectors/header_hash.hex").trim());
+        assert_eq!(closed.hash, ledger.header_hash());
+        assert_eq!(Header::from_bytes(&closed.header.to_bytes()), Ok(closed.header));
+    }
+}

@@ -82,3 +82,35 @@ impl fmt::Debug for Lattice {
         write!(f, "Lattice {:?}", self.hash())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_set_of_entries_counts() {
+        let mut one = Lattice::empty();
+        one.add(EntryKind::Account, b"a");
+        one.add(EntryKind::Data, b"b");
+        let mut two = Lattice::empty();
+        two.add(EntryKind::Data, b"b");
+        two.add(EntryKind::Data, b"c");
+        two.add(EntryKind::Account, b"a");
+        assert_ne!(one, two);
+        two.remove(EntryKind::Data, b"c");
+        assert_eq!(one.hash(), two.hash());
+        assert_eq!(Lattice::from_bytes(&one.to_bytes()), Some(one.clone()));
+        assert_eq!(Lattice::from_bytes(&[0; 3]), None);
+        one.remove(EntryKind::Account, b"a");
+        one.remove(EntryKind::Data, b"b");
+        assert_eq!(one, Lattice::empty());
+    }
+
+    #[test]
+    fn an_account_is_never_a_data_entry() {
+        let (mut one, mut two) = (Lattice::empty(), Lattice::empty());
+        one.add(EntryKind::Account, b"a");
+        two.add(EntryKind::Data, b"a");
+        assert_ne!(one.hash(), two.hash());
+    }
+}

@@ -103,3 +103,55 @@ fn node(left: Hash, right: Hash) -> Hash {
 fn split(leaves: &[Hash]) -> (&[Hash], &[Hash]) {
     leaves.split_at(leaves.len().next_power_of_two() / 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Leaves and roots of the Certificate Transparency reference tests.
+    const LEAVES: [&str; 8] =
+        ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+    const ROOTS: [&str; 9] = [
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+        "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+        "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+        "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+        "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+        "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+    ];
+
+    #[test]
+    fn roots_are_those_of_certificate_transparency() {
+        let leaves: Vec<Hash> = LEAVES.iter().map(|leaf| leaf_hash(&hex::decode(leaf).unwrap())).collect();
+        for (size, expected) in ROOTS.iter().enumerate() {
+            assert_eq!(root(&leaves[..size]).to_string(), *expected);
+        }
+    }
+
+    #[test]
+    fn every_leaf_of_every_small_tree_is_proven_and_nothing_else() {
+        for size in 1..20u8 {
+            let leaves: Vec<Hash> = (0..size).map(|leaf| leaf_hash(&[leaf])).collect();
+            let tree = root(&leaves);
+            for leaf in 0..size {
+                let proof = prove(&leaves, usize::from(leaf)).unwrap();
+                assert!(verify(tree, &[leaf], &proof), "{leaf} of {size}");
+                assert!(!verify(tree, &[leaf + 1], &proof));
+                assert!(!verify(Hash::ZERO, &[leaf], &proof));
+                for other in 0..size {
+                    let moved = InclusionProof { index: u64::from(other), ..proof.clone() };
+                    assert_eq!(verify(tree, &[leaf], &moved), other == leaf, "{leaf} of {size} as {other}");
+                }
+                let mut longer = proof.clone();
+                longer.path.push(PathHash(Hash::ZERO));
+                assert!(!verify(tree, &[leaf], &longer));
+                let beyond = InclusionProof { index: u64::from(size), ..proof };
+                assert!(!verify(tree, &[leaf], &beyond));
+            }
+            assert_eq!(prove(&leaves, usize::from(size)), None);
+        }
+    }
+}

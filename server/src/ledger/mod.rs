@@ -7,6 +7,37 @@
 //!
 //! Money is neither made nor lost: `total_supply` = what all accounts own + the header's `fee_pool`, asserted at every
 //! close. Everything is written as canonical CBOR ([`crate::cbor`]).
+//!
+//! A ledger from genesis to its first payment:
+//!
+//! ```
+//! use fba_core::SlotIndex;
+//! use fba_server::key::{Ed25519, SecretKey};
+//! use fba_server::ledger::{AccountId, Genesis, Ledger, Parameters, Proposed, SignedTransaction, VerifiedTx};
+//! use std::sync::Arc;
+//!
+//! let (root, guest) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+//! let genesis = Genesis {
+//!     passphrase: "the lunch network".to_owned(),
+//!     close_time_ms: 1_767_225_600_000,
+//!     root_account: AccountId::of(&root),
+//!     total_supply: 1_000_000,
+//!     parameters: Parameters::default(),
+//! };
+//! let (mut ledger, _) = Ledger::genesis(&genesis)?;
+//! let signatures = Ed25519::new(genesis.network_id(), SecretKey::from_seed(&[3; 32]));
+//!
+//! let open = SignedTransaction::create_account(ledger.network(), &root, 1, AccountId::of(&guest), 500)?;
+//! let open = VerifiedTx::verify(Arc::new(open), &signatures).expect("signed by the root key");
+//! let close_time_ms = ledger.next_close_time(0);
+//! let set = ledger.build_tx_set([open], close_time_ms);
+//! let value = Proposed::sign(SlotIndex(2), ledger.header_hash(), set.hash(), close_time_ms, &signatures).to_value();
+//! let closed = ledger.close(&value, &set)?;
+//!
+//! assert_eq!(closed.failed(), 0);
+//! assert_eq!(ledger.account(&AccountId::of(&guest)).map(|account| account.balance), Some(500));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod account;
 mod application;
@@ -15,12 +46,16 @@ mod close;
 mod combine;
 pub(crate) mod encoding;
 mod entry;
+#[cfg(test)]
+mod fixture;
 mod genesis;
 mod header;
 mod lattice;
 pub mod merkle;
 mod operation;
 mod parameters;
+#[cfg(test)]
+mod properties;
 mod result;
 mod state;
 mod transaction;

@@ -56,7 +56,11 @@ impl Operation {
     pub(super) fn check(&self, at: usize) -> Result<(), TransactionError> {
         match self {
             Self::CreateAccount { balance: amount, .. } | Self::Payment { amount, .. } => {
-                if *amount == 0 { Err(TransactionError::ZeroAmount { operation: at }) } else { Ok(()) }
+                if *amount == 0 {
+                    Err(TransactionError::ZeroAmount { operation: at })
+                } else {
+                    Ok(())
+                }
             }
             Self::SetData { key, value } => {
                 check_key(at, key)?;
@@ -92,7 +96,9 @@ fn check_signers(at: usize, signers: &[(AccountId, u32)], threshold: u32) -> Res
     }
     let total: u64 = signers.iter().map(|(_, weight)| u64::from(*weight)).sum();
     if threshold == 0 || total < u64::from(threshold) {
-        return refused("the threshold must be at least 1 and at most the sum of the weights: the account would be locked for ever");
+        return refused(
+            "the threshold must be at least 1 and at most the sum of the weights: the account would be locked for ever",
+        );
     }
     Ok(())
 }

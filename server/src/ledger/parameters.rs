@@ -105,3 +105,33 @@ impl Parameters {
         sha256(&[&cbor::encode(self)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_in_bounds_and_every_bound_holds() {
+        assert_eq!(Parameters::default().check(), Ok(()));
+        let good = Parameters::default;
+        let refused: [(Parameters, &str); 8] = [
+            (Parameters { close_interval_ms: HOUR_MS + 1, ..good() }, "close_interval_ms"),
+            (Parameters { heartbeat_ms: 0, ..good() }, "heartbeat_ms"),
+            (Parameters { clock_slip_ms: 1, ..good() }, "clock_slip_ms"),
+            (Parameters { nomination_initial_ms: 99, ..good() }, "nomination_initial_ms"),
+            (Parameters { ballot_increment_ms: 99, ..good() }, "ballot_increment_ms"),
+            (Parameters { tx_count_max: 0, ..good() }, "tx_count_max"),
+            (Parameters { tx_bytes_max: 4 << 20, ..good() }, "tx_bytes_max"),
+            (Parameters { base_fee: u64::MAX, ..good() }, "base_fee"),
+        ];
+        for (parameters, name) in refused {
+            assert_eq!(parameters.check().unwrap_err().name, name);
+        }
+    }
+
+    #[test]
+    fn other_parameters_have_another_hash() {
+        let other = Parameters { base_fee: 1, ..Parameters::default() };
+        assert_ne!(other.hash(), Parameters::default().hash());
+    }
+}

@@ -140,12 +140,6 @@ impl State {
         let orphan = || self.data.keys().find(|id| !self.accounts.contains_key(id)).copied();
         self.accounts.values().find(wrong).map(|account| account.id).or_else(orphan)
     }
-
-    /// The accounts together, by adding them up: O(all).
-    #[cfg(test)]
-    pub(super) fn owned_from_scratch(&self) -> u128 {
-        self.accounts().map(|account| u128::from(account.balance)).sum()
-    }
 }
 
 /// The canonical CBOR of a [`DataEntry`], without owning its parts.

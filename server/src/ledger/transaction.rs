@@ -342,3 +342,108 @@ impl std::ops::Deref for VerifiedTx {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{id, key, network, signer};
+    use super::*;
+
+    fn pay(sequence: u64) -> Transaction {
+        Transaction::new(id(1), sequence, vec![Operation::Payment { to: id(2), amount: 300 }])
+    }
+
+    fn signed() -> SignedTransaction {
+        let transaction =
+            Transaction { fee: 100, memo: b"lunch".to_vec(), valid_before_ms: Some(1_767_225_600_000), ..pay(7) };
+        SignedTransaction::build(network(), transaction, &[&key(1)]).unwrap()
+    }
+
+    #[test]
+    fn the_bytes_of_a_transaction_are_frozen() {
+        let signed = signed();
+        assert_eq!(hex::encode(signed.body()), include_str!("vectors/transaction_body.hex").trim());
+        assert_eq!(hex::encode(signed.bytes()), include_str!("vectors/transaction.hex").trim());
+        assert_eq!(signed.hash().to_string(), include_str!("vectors/transaction_hash.hex").trim());
+    }
+
+    #[test]
+    fn a_transaction_reads_back_and_its_hash_is_its_networks() {
+        let signed = signed();
+        assert_eq!(SignedTransaction::from_bytes(network(), signed.bytes()), Ok(signed.clone()));
+        let elsewhere = SignedTransaction::from_bytes(NetworkId::of_passphrase("other"), signed.bytes()).unwrap();
+        assert_ne!(elsewhere.hash(), signed.hash());
+    }
+
+    #[test]
+    fn a_signature_covers_every_byte_of_the_body() {
+        let good = signed();
+        assert!(good.signatures_valid(&signer()));
+        assert!(VerifiedTx::verify(Arc::new(good.clone()), &signer()).is_some());
+        let other = Transaction { memo: b"Lunch".to_vec(), ..good.transaction().clone() };
+        let forged = SignedTransaction::assemble(network(), other, good.signatures().to_vec()).unwrap();
+        assert!(VerifiedTx::verify(Arc::new(forged), &signer()).is_none());
+    }
+
+    #[test]
+    fn another_signature_does_not_make_another_transaction() {
+        let (one, two) = (SignedTransaction::build(network(), pay(1), &[&key(1)]).unwrap(), [&key(2), &key(1)]);
+        let both = SignedTransaction::build(network(), pay(1), &two).unwrap();
+        assert_eq!(one.hash(), both.hash());
+        assert_ne!(one.bytes(), both.bytes());
+        assert!(both.signatures().is_sorted_by_key(|(key, _)| *key));
+    }
+
+    #[test]
+    fn what_breaks_a_rule_of_form_is_refused_by_that_rule() {
+        let with = |operation: Operation| Transaction { operations: vec![operation], ..pay(1) };
+        let signers = |signers: Vec<(AccountId, u32)>, threshold| with(Operation::SetSigners { signers, threshold });
+        let (low, high) = if id(1) < id(2) { (id(1), id(2)) } else { (id(2), id(1)) };
+        let many = Operation::Payment { to: id(2), amount: 1 };
+        let cases: [(Transaction, &str); 14] = [
+            (Transaction { operations: vec![], ..pay(1) }, "0 operations"),
+            (Transaction { operations: vec![many; 101], ..pay(1) }, "101 operations"),
+            (Transaction { memo: vec![0; 65], ..pay(1) }, "memo has 65"),
+            (Transaction { valid_after_ms: Some(2), valid_before_ms: Some(1), ..pay(1) }, "window is empty"),
+            (with(Operation::Payment { to: id(2), amount: 0 }), "moves nothing"),
+            (with(Operation::CreateAccount { account: id(2), balance: 0 }), "moves nothing"),
+            (with(Operation::SetData { key: vec![], value: vec![] }), "key has 0"),
+            (with(Operation::SetData { key: vec![0; 65], value: vec![] }), "key has 65"),
+            (with(Operation::SetData { key: vec![0], value: vec![0; 4097] }), "value has 4097"),
+            (with(Operation::DeleteData { key: vec![] }), "key has 0"),
+            (signers(vec![], 1), "1 to 20 signers"),
+            (signers(vec![(high, 1), (low, 1)], 1), "sorted by key"),
+            (signers(vec![(low, 0)], 1), "weight must be at least 1"),
+            (signers(vec![(low, 1), (high, 1)], 3), "locked for ever"),
+        ];
+        for (transaction, rule) in cases {
+            let refused = SignedTransaction::build(network(), transaction, &[&key(1)]).unwrap_err().to_string();
+            assert!(refused.contains(rule), "{refused} should say {rule}");
+        }
+    }
+
+    #[test]
+    fn signatures_are_bounded_sorted_and_single() {
+        let (count, order) = (|found| TransactionError::SignatureCount { found }, TransactionError::SignatureOrder);
+        let build = |signers: &[&SecretKey]| SignedTransaction::build(network(), pay(1), signers).unwrap_err();
+        assert_eq!(build(&[]), count(0));
+        let keys: Vec<SecretKey> = (0..21).map(key).collect();
+        assert_eq!(build(&keys.iter().collect::<Vec<_>>()), count(21));
+        assert_eq!(build(&[&key(1), &key(1)]), order);
+        let good = SignedTransaction::build(network(), pay(1), &[&key(1), &key(2)]).unwrap();
+        let mut signatures = good.signatures().to_vec();
+        signatures.reverse();
+        let bytes = cbor::encode(&Envelope { body: serde_bytes::ByteBuf::from(good.body()), signatures });
+        assert_eq!(SignedTransaction::from_bytes(network(), &bytes), Err(order));
+    }
+
+    #[test]
+    fn a_transaction_beyond_the_byte_limit_is_refused_both_ways() {
+        let data = |n: u8| Operation::SetData { key: vec![n], value: vec![0; 4096] };
+        let transaction = |n| Transaction { operations: (0..n).map(data).collect(), ..pay(1) };
+        assert!(SignedTransaction::build(network(), transaction(16), &[&key(1)]).is_ok());
+        let found = SignedTransaction::build(network(), transaction(18), &[&key(1)]);
+        assert!(matches!(found, Err(TransactionError::TooLong { found: 73_000.. })));
+        let long = vec![0; TRANSACTION_BYTES_MAX + 1];
+        assert!(matches!(SignedTransaction::from_bytes(network(), &long), Err(TransactionError::TooLong { .. })));
+    }
+}

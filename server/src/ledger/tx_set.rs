@@ -22,8 +22,8 @@ use std::{fmt, sync::Arc};
 
 /// Longest canonical form of a set: with header and value around it, it still fits a frame of 4 MiB.
 pub const TX_SET_BYTES_MAX: usize = (4 << 20) - (16 << 10);
-/// Most transactions in any set, whatever the parameters say: none is shorter than 160 bytes.
-pub const TX_SET_COUNT_MAX: usize = 25_000;
+/// Most transactions in any set, whatever the parameters say: none is shorter than 200 bytes.
+pub const TX_SET_COUNT_MAX: usize = 20_000;
 
 /// Why bytes, or a list of transactions, are not a transaction set.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -36,12 +36,6 @@ pub enum TxSetError {
     #[error("the transaction set has {found} bytes; {TX_SET_BYTES_MAX} are allowed")]
     TooLong {
         /// Its length in bytes.
-        found: usize,
-    },
-    /// Too many transactions.
-    #[error("the transaction set has {found} transactions; {TX_SET_COUNT_MAX} are allowed")]
-    TooMany {
-        /// How many.
         found: usize,
     },
     /// Out of order, or one twice.
@@ -112,11 +106,8 @@ impl TxSet {
         if bytes.len() > TX_SET_BYTES_MAX {
             return Err(TxSetError::TooLong { found: bytes.len() });
         }
-        // The map, its two keys, the hash and the array.
+        // The map, its two keys, the hash, the array, and then one item per transaction: this bounds their number.
         let Encoded { previous, transactions } = cbor::decode(bytes, TX_SET_COUNT_MAX + 5)?;
-        if transactions.len() > TX_SET_COUNT_MAX {
-            return Err(TxSetError::TooMany { found: transactions.len() });
-        }
         let read = |(index, bytes): (usize, ByteBuf)| {
             let transaction = SignedTransaction::from_bytes(network, &bytes);
             transaction.map(Arc::new).map_err(|error| TxSetError::Transaction { index, error })
@@ -245,9 +236,8 @@ impl VerifiedTxSet {
         signatures: &dyn Signatures,
         known: impl Fn(&SignedTransaction) -> bool,
     ) -> Result<Self, usize> {
-        let forged = |transaction: &Arc<SignedTransaction>| {
-            !known(transaction) && !transaction.signatures_valid(signatures)
-        };
+        let forged =
+            |transaction: &Arc<SignedTransaction>| !known(transaction) && !transaction.signatures_valid(signatures);
         match set.transactions.iter().position(forged) {
             Some(index) => Err(index),
             None => Ok(Self(set)),
@@ -272,5 +262,78 @@ impl std::ops::Deref for VerifiedTxSet {
 
     fn deref(&self) -> &TxSet {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{id, key, network, signer};
+    use super::*;
+
+    fn transaction(account: u8, sequence: u64) -> Arc<SignedTransaction> {
+        Arc::new(SignedTransaction::payment(network(), &key(account), sequence, id(9), 1).unwrap())
+    }
+
+    fn some() -> Vec<Arc<SignedTransaction>> {
+        (1..6).flat_map(|account| (1..5).map(move |sequence| transaction(account, sequence))).collect()
+    }
+
+    #[test]
+    fn a_set_is_the_same_whatever_order_it_was_made_in_and_reads_back() {
+        let set = TxSet::new(Hash([7; 32]), some());
+        let mut reversed = some();
+        reversed.reverse();
+        reversed.push(transaction(1, 1));
+        assert_eq!(TxSet::new(Hash([7; 32]), reversed), set);
+        let read = TxSet::from_bytes(network(), &set.to_bytes()).unwrap();
+        assert_eq!((read.hash(), read.len(), read.previous()), (set.hash(), 20, Hash([7; 32])));
+        assert_ne!(TxSet::new(Hash([8; 32]), some()).hash(), set.hash());
+    }
+
+    #[test]
+    fn each_accounts_transactions_apply_in_sequence_and_the_rest_by_a_hash_of_the_set() {
+        let set = TxSet::new(Hash::ZERO, some());
+        let order = set.apply_order();
+        assert_eq!(order.len(), 20);
+        for account in 1..6 {
+            let of = order.iter().filter(|transaction| transaction.source() == id(account));
+            let sequences: Vec<u64> = of.map(|transaction| transaction.transaction().sequence).collect();
+            assert_eq!(sequences, [1, 2, 3, 4]);
+        }
+        let accounts = |set: &TxSet| set.apply_order().iter().map(|one| one.source()).collect::<Vec<_>>();
+        assert_ne!(accounts(&set), accounts(&TxSet::new(Hash([1; 32]), some())), "another set, another order");
+    }
+
+    #[test]
+    fn a_set_out_of_order_or_with_a_double_is_refused() {
+        let mut transactions = TxSet::new(Hash::ZERO, some()).transactions().to_vec();
+        transactions.swap(3, 4);
+        let order = |index| Err(TxSetError::Order { index });
+        assert_eq!(TxSet::from_bytes(network(), &encode(Hash::ZERO, &transactions)), order(4));
+        transactions.swap(3, 4);
+        transactions.insert(8, Arc::clone(&transactions[7]));
+        assert_eq!(TxSet::from_bytes(network(), &encode(Hash::ZERO, &transactions)), order(8));
+        let encoded = Encoded { previous: Hash::ZERO, transactions: vec![ByteBuf::from([0])] };
+        let refused = TxSet::from_bytes(network(), &cbor::encode(&encoded));
+        assert!(matches!(refused, Err(TxSetError::Transaction { index: 0, .. })));
+    }
+
+    #[test]
+    fn a_set_with_one_forged_signature_is_not_verified_unless_the_caller_vouches_for_that_transaction() {
+        let good = transaction(1, 1);
+        let mut signatures = good.signatures().to_vec();
+        signatures[0].1 = transaction(1, 2).signatures()[0].1;
+        let forged = SignedTransaction::assemble(network(), good.transaction().clone(), signatures).unwrap();
+        let set = Arc::new(TxSet::new(Hash::ZERO, vec![Arc::new(forged)]));
+        assert_eq!(VerifiedTxSet::verify(Arc::clone(&set), &signer(), |_| false), Err(0));
+        assert_eq!(VerifiedTxSet::verify(Arc::clone(&set), &signer(), |one| one.bytes() == good.bytes()), Err(0));
+        assert!(VerifiedTxSet::verify(set, &signer(), |_| true).is_ok());
+        let honest = Arc::new(TxSet::new(Hash::ZERO, vec![good]));
+        assert!(VerifiedTxSet::verify(honest, &signer(), |_| false).is_ok());
+    }
+
+    #[test]
+    fn no_transaction_is_so_short_that_a_full_set_would_exceed_the_count() {
+        assert!(transaction(1, 1).bytes().len() * TX_SET_COUNT_MAX > TX_SET_BYTES_MAX);
     }
 }

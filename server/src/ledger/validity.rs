@@ -163,6 +163,26 @@ pub enum InvalidValue {
     },
 }
 
+impl InvalidValue {
+    /// May the same value become valid without our ledger moving: when its set arrives, or our clock goes on? Every
+    /// other verdict stands until the ledger moves, so callers may keep it.
+    #[must_use]
+    pub fn is_provisional(&self) -> bool {
+        match self {
+            Self::TxSetMissing(_) => true,
+            Self::CloseTime { found, most, .. } => found > most,
+            Self::Encoding(_)
+            | Self::EmptyOf
+            | Self::Signature
+            | Self::OtherLedger { .. }
+            | Self::EmptyTooEarly { .. }
+            | Self::OtherTxSet { .. }
+            | Self::TooLarge { .. }
+            | Self::Transaction { .. } => false,
+        }
+    }
+}
+
 /// An account's transactions that stand before the one asked about.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Before {
@@ -176,17 +196,13 @@ impl Before {
     /// These, and `transaction`.
     #[must_use]
     pub fn and(self, transaction: &SignedTransaction) -> Self {
-        Self {
-            count: self.count.saturating_add(1),
-            fees: self.fees.saturating_add(transaction.transaction().fee),
-        }
+        Self { count: self.count.saturating_add(1), fees: self.fees.saturating_add(transaction.transaction().fee) }
     }
 }
 
 impl Ledger {
     /// How far can we check `proposed` for `slot`? Asked about every value of every statement: callers keep the answer
-    /// per value until the ledger moves, except for what [`InvalidValue::TxSetMissing`] and a close time too far ahead
-    /// say, which may become valid.
+    /// per value until the ledger moves, unless it [`InvalidValue::is_provisional`].
     ///
     /// `now_unix_ms` is our clock; it counts in nomination only. `set` must be the one the value names.
     ///
@@ -201,9 +217,6 @@ impl Ledger {
         now_unix_ms: u64,
         signatures: &dyn Signatures,
     ) -> Result<Validity, InvalidValue> {
-        if !proposed.check_signature(slot, signatures) {
-            return Err(InvalidValue::Signature);
-        }
         let ahead = slot.0.saturating_sub(self.sequence());
         let most = match purpose {
             Purpose::Nomination => now_unix_ms.saturating_add(self.parameters().clock_slip_ms).min(CLOSE_TIME_MAX),
@@ -214,6 +227,9 @@ impl Ledger {
         let found = proposed.close_time_ms;
         if !(least..=most).contains(&found) {
             return Err(InvalidValue::CloseTime { found, least, most });
+        }
+        if !proposed.check_signature(slot, signatures) {
+            return Err(InvalidValue::Signature);
         }
         if ahead != 1 {
             return Ok(Validity::NotCurrent);
@@ -325,11 +341,7 @@ impl Ledger {
     /// The set to propose for a ledger that closes at `close_time_ms`: of `candidates`, earlier ones first, what is
     /// valid and fits. An account's transactions come in the order of their sequence numbers, whatever their places.
     #[must_use]
-    pub fn build_tx_set(
-        &self,
-        candidates: impl IntoIterator<Item = VerifiedTx>,
-        close_time_ms: u64,
-    ) -> VerifiedTxSet {
+    pub fn build_tx_set(&self, candidates: impl IntoIterator<Item = VerifiedTx>, close_time_ms: u64) -> VerifiedTxSet {
         let candidates: Vec<VerifiedTx> = candidates.into_iter().collect();
         let places: Vec<AccountId> = candidates.iter().map(|transaction| transaction.source()).collect();
         let mut queues: BTreeMap<AccountId, BTreeMap<u64, VerifiedTx>> = BTreeMap::new();
@@ -423,4 +435,205 @@ fn check_signers(account: &Account, transaction: &SignedTransaction) -> Result<(
 
 fn exceeds(found: usize, most: u32) -> bool {
     u64::try_from(found).is_ok_and(|found| found > u64::from(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{
+        act, act_with, close, id, key, ledger, network, pay, populated, propose, set_of, signer, verified,
+    };
+    use super::super::operation::Operation;
+    use super::super::transaction::Transaction;
+    use super::*;
+
+    const NOW: u64 = 2_000_000;
+
+    #[test]
+    fn a_transaction_is_refused_for_the_first_rule_it_breaks() {
+        let ledger = populated(2);
+        let (none, now) = (Before::default(), 1_500_000);
+        let refusal = |transaction: &VerifiedTx| ledger.check_transaction(transaction, none, now);
+        let with = |with: &dyn Fn(&mut Transaction)| act_with(&ledger, 1, 1, pay(2, 1), with);
+        assert_eq!(refusal(&with(&|_| ())), Ok(()));
+        assert_eq!(refusal(&act(&ledger, 9, 1, pay(2, 1))), Err(TxRejection::NoAccount { source_account: id(9) }));
+        assert_eq!(refusal(&act(&ledger, 1, 2, pay(2, 1))), Err(TxRejection::Sequence { expected: 1, found: 2 }));
+        let early = TxRejection::TooEarly { valid_after_ms: now + 1, at_ms: now };
+        assert_eq!(refusal(&with(&|one| one.valid_after_ms = Some(now + 1))), Err(early));
+        let late = TxRejection::TooLate { valid_before_ms: now - 1, at_ms: now };
+        assert_eq!(refusal(&with(&|one| one.valid_before_ms = Some(now - 1))), Err(late));
+        let window = with(&|one| (one.valid_after_ms, one.valid_before_ms) = (Some(now), Some(now)));
+        assert_eq!(refusal(&window), Ok(()));
+        let poor = TxRejection::FeeNotCovered { needed: 991, spendable: 990 };
+        assert_eq!(refusal(&with(&|one| one.fee = 991)), Err(poor));
+        assert_eq!(refusal(&with(&|one| one.fee = 990)), Ok(()));
+    }
+
+    #[test]
+    fn queued_transactions_of_the_account_count_with_sequence_and_fees() {
+        let ledger = populated(2);
+        let fee = |one: &mut Transaction| one.fee = 500;
+        let (first, second) = (act_with(&ledger, 1, 1, pay(2, 1), fee), act_with(&ledger, 1, 2, pay(2, 1), fee));
+        let poor = TxRejection::FeeNotCovered { needed: 1_000, spendable: 990 };
+        assert_eq!(ledger.check_transaction(&second, Before::default().and(&first), NOW), Err(poor));
+    }
+
+    #[test]
+    fn signatures_must_suffice_and_none_may_be_a_strangers() {
+        let mut ledger = populated(2);
+        let mut signers = vec![(id(1), 1), (id(5), 1), (id(6), 1)];
+        signers.sort_unstable();
+        let change = act(&ledger, 1, 1, vec![Operation::SetSigners { signers, threshold: 2 }]);
+        close(&mut ledger, vec![change]);
+        let signed = |keys: &[&crate::key::SecretKey]| {
+            let transaction = Transaction::new(id(1), 2, pay(2, 1));
+            let signed = verified(SignedTransaction::build(network(), transaction, keys).unwrap());
+            ledger.check_transaction(&signed, Before::default(), NOW)
+        };
+        assert_eq!(signed(&[&key(1)]), Err(TxRejection::Weight { found: 1, threshold: 2 }));
+        assert_eq!(signed(&[&key(5), &key(6)]), Ok(()));
+        assert_eq!(signed(&[&key(1), &key(5), &key(6)]), Ok(()));
+        assert_eq!(signed(&[&key(1), &key(5), &key(7)]), Err(TxRejection::NotASigner { key: id(7) }));
+    }
+
+    #[test]
+    fn fees_are_per_operation() {
+        let mut genesis = super::super::fixture::genesis();
+        genesis.parameters.base_fee = 3;
+        let (ledger, _) = Ledger::genesis(&genesis).unwrap();
+        let twice = |fee| act_with(&ledger, 0, 1, [pay(0, 1), pay(0, 1)].concat(), |one| one.fee = fee);
+        let check = |fee| ledger.check_transaction(&twice(fee), Before::default(), NOW);
+        assert_eq!(check(5), Err(TxRejection::Fee { least: 6, found: 5 }));
+        assert_eq!(check(6), Ok(()));
+    }
+
+    fn check(ledger: &Ledger, proposed: &Proposed, set: Option<&VerifiedTxSet>) -> Result<Validity, InvalidValue> {
+        let slot = SlotIndex(ledger.sequence() + 1);
+        ledger.check_proposed(slot, proposed, set, Purpose::Nomination, NOW, &signer())
+    }
+
+    #[test]
+    fn a_value_is_refused_for_the_first_rule_it_breaks() {
+        let ledger = populated(2);
+        let set = set_of(&ledger, vec![act(&ledger, 1, 1, pay(2, 1))]);
+        let good = propose(&ledger, &set, 1);
+        assert_eq!(check(&ledger, &good, Some(&set)), Ok(Validity::Valid));
+        assert_eq!(check(&ledger, &good, None), Err(InvalidValue::TxSetMissing(set.hash())));
+        let unsigned = Proposed { close_time_ms: good.close_time_ms + 1, ..good.clone() };
+        assert_eq!(check(&ledger, &unsigned, Some(&set)), Err(InvalidValue::Signature));
+        let not_after = check(&ledger, &propose(&ledger, &set, 0), Some(&set));
+        assert!(matches!(not_after, Err(InvalidValue::CloseTime { .. })));
+        let slip = NOW + ledger.parameters().clock_slip_ms - ledger.close_time_ms();
+        assert_eq!(check(&ledger, &propose(&ledger, &set, slip), Some(&set)), Ok(Validity::Valid));
+        let ahead = check(&ledger, &propose(&ledger, &set, slip + 1), Some(&set));
+        assert!(matches!(ahead, Err(InvalidValue::CloseTime { .. })));
+        let empty = set_of(&ledger, vec![]);
+        assert_eq!(
+            check(&ledger, &good, Some(&empty)),
+            Err(InvalidValue::OtherTxSet { named: set.hash(), given: empty.hash() })
+        );
+        let too_early = check(&ledger, &propose(&ledger, &empty, 4_999), Some(&empty));
+        assert!(matches!(too_early, Err(InvalidValue::EmptyTooEarly { .. })));
+        assert_eq!(check(&ledger, &propose(&ledger, &empty, 5_000), Some(&empty)), Ok(Validity::Valid));
+        let withheld = LedgerValue::EmptyOf(good).encode();
+        let slot = SlotIndex(ledger.sequence() + 1);
+        let refused = ledger.check_value(slot, &withheld, Some(&set), Purpose::Ballot, NOW, &signer());
+        assert_eq!(refused, Err(InvalidValue::EmptyOf));
+    }
+
+    #[test]
+    fn a_value_on_another_ledger_is_invalid_and_once_externalised_shows_divergence() {
+        let (mut ours, theirs) = (populated(2), populated(3));
+        let set = set_of(&theirs, vec![act(&theirs, 1, 1, pay(2, 1))]);
+        let proposed = propose(&theirs, &set, 1);
+        let other = InvalidValue::OtherLedger { ours: ours.header_hash(), theirs: theirs.header_hash() };
+        assert_eq!(check(&ours, &proposed, Some(&set)), Err(other.clone()));
+        let (slot, value) = (SlotIndex(ours.sequence() + 1), proposed.to_value());
+        assert!(ours.is_divergent(slot, &value));
+        assert!(!theirs.is_divergent(slot, &value));
+        assert!(!ours.is_divergent(slot.next(), &value), "about later slots nothing is known");
+        let before = ours.clone();
+        assert_eq!(ours.close(&value, &set).unwrap_err(), other);
+        assert_eq!(ours, before);
+    }
+
+    #[test]
+    fn other_slots_are_followed_silently_if_signature_and_time_are_plausible() {
+        let ledger = populated(2);
+        let propose = |slot, after: u64| {
+            Proposed::sign(SlotIndex(slot), Hash::ZERO, Hash::ZERO, ledger.close_time_ms() + after, &signer())
+        };
+        let check = |slot, proposed: &Proposed| {
+            ledger.check_proposed(SlotIndex(slot), proposed, None, Purpose::Ballot, NOW, &signer())
+        };
+        assert_eq!(check(9, &propose(9, 7)), Ok(Validity::NotCurrent));
+        assert!(matches!(check(9, &propose(9, 6)), Err(InvalidValue::CloseTime { .. })));
+        assert_eq!(check(9, &propose(8, 7)), Err(InvalidValue::Signature));
+        assert_eq!(check(1, &propose(1, 0)), Ok(Validity::NotCurrent));
+    }
+
+    #[test]
+    fn the_clock_is_asked_in_nomination_only_and_time_never_makes_a_value_invalid() {
+        let ledger = populated(2);
+        let set = set_of(&ledger, vec![act(&ledger, 1, 1, pay(2, 1))]);
+        let proposed = propose(&ledger, &set, 500_000);
+        let slot = SlotIndex(ledger.sequence() + 1);
+        let valid = |purpose, now| ledger.check_proposed(slot, &proposed, Some(&set), purpose, now, &signer()).is_ok();
+        let mut was_valid = false;
+        for now in (0..4_000_000).step_by(50_000) {
+            let nominated = valid(Purpose::Nomination, now);
+            assert!(valid(Purpose::Ballot, now));
+            assert!(nominated || !was_valid, "valid before, invalid at {now}");
+            was_valid = nominated;
+        }
+        assert!(was_valid);
+    }
+
+    #[test]
+    fn a_set_is_refused_for_its_size_its_ledger_or_one_bad_transaction() {
+        let mut genesis = super::super::fixture::genesis();
+        genesis.parameters.tx_count_max = 2;
+        let (ledger, _) = Ledger::genesis(&genesis).unwrap();
+        let sets = |count| set_of(&ledger, (1..=count).map(|nth| act(&ledger, 0, nth, pay(0, 1))).collect());
+        assert_eq!(ledger.check_tx_set(&sets(2), NOW), Ok(()));
+        assert!(matches!(ledger.check_tx_set(&sets(3), NOW), Err(InvalidValue::TooLarge { count: 3, .. })));
+        let elsewhere = VerifiedTxSet::new(Hash::ZERO, []);
+        assert!(matches!(ledger.check_tx_set(&elsewhere, NOW), Err(InvalidValue::OtherLedger { .. })));
+        let gap = set_of(&ledger, vec![act(&ledger, 0, 1, pay(0, 1)), act(&ledger, 0, 3, pay(0, 1))]);
+        let rejection = TxRejection::Sequence { expected: 2, found: 3 };
+        let refused = ledger.check_tx_set(&gap, NOW).unwrap_err();
+        assert!(matches!(refused, InvalidValue::Transaction { rejection: why, .. } if why == rejection));
+    }
+
+    #[test]
+    fn a_built_set_is_valid_bounded_and_keeps_each_accounts_order() {
+        let mut genesis = super::super::fixture::genesis();
+        genesis.parameters.tx_count_max = 4;
+        let (mut ledger, _) = Ledger::genesis(&genesis).unwrap();
+        let open = (1..4).map(|n| Operation::CreateAccount { account: id(n), balance: 1_000 }).collect();
+        let open = act(&ledger, 0, 1, open);
+        close(&mut ledger, vec![open]);
+        let candidates = vec![
+            act(&ledger, 1, 3, pay(2, 1)),
+            act(&ledger, 1, 1, pay(2, 1)),
+            act(&ledger, 2, 2, pay(1, 1)), // nothing before it: left out
+            act_with(&ledger, 3, 1, pay(1, 1), |one| one.valid_before_ms = Some(1)),
+            act(&ledger, 3, 2, pay(1, 1)), // what it follows has expired
+            act(&ledger, 1, 2, pay(2, 1)),
+            act(&ledger, 0, 1, pay(2, 1)),
+            act(&ledger, 0, 2, pay(2, 1)),
+        ];
+        let set = ledger.build_tx_set(candidates, NOW);
+        let mut chosen: Vec<_> =
+            set.transactions().iter().map(|one| (one.source(), one.transaction().sequence)).collect();
+        chosen.sort_by_key(|(source, sequence)| (*source != id(1), *sequence));
+        assert_eq!(chosen, [(id(1), 1), (id(1), 2), (id(1), 3), (id(0), 2)]);
+        assert_eq!(ledger.check_tx_set(&set, NOW), Ok(()));
+    }
+
+    #[test]
+    fn the_next_close_time_is_now_but_after_the_last() {
+        let ledger = ledger();
+        assert_eq!(ledger.next_close_time(5), ledger.close_time_ms() + 1);
+        assert_eq!(ledger.next_close_time(NOW), NOW);
+    }
 }

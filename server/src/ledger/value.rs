@@ -91,7 +91,13 @@ pub struct Proposed {
 impl Proposed {
     /// Proposes `tx_set` on top of `previous` for `slot`, signed by our node.
     #[must_use]
-    pub fn sign(slot: SlotIndex, previous: Hash, tx_set: Hash, close_time_ms: u64, signatures: &dyn Signatures) -> Self {
+    pub fn sign(
+        slot: SlotIndex,
+        previous: Hash,
+        tx_set: Hash,
+        close_time_ms: u64,
+        signatures: &dyn Signatures,
+    ) -> Self {
         let signature = signatures.sign(Domain::Value, &payload(slot, previous, tx_set, close_time_ms));
         Self { tx_set, close_time_ms, previous, upgrades: Vec::new(), proposer: signatures.node(), signature }
     }
@@ -113,4 +119,56 @@ impl Proposed {
 fn payload(slot: SlotIndex, previous: Hash, tx_set: Hash, close_time_ms: u64) -> Vec<u8> {
     let bytes = |hash: Hash| serde_bytes::ByteArray::new(hash.0);
     cbor::encode(&(slot.0, bytes(previous), bytes(tx_set), close_time_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{key, network, signer};
+    use super::*;
+    use crate::key::Ed25519;
+
+    fn proposed() -> Proposed {
+        Proposed::sign(SlotIndex(9), Hash([1; 32]), Hash([2; 32]), 1_767_225_600_000, &signer())
+    }
+
+    #[test]
+    fn the_bytes_of_a_value_are_frozen() {
+        let value = proposed().to_value();
+        assert_eq!(hex::encode(value.as_bytes()), include_str!("vectors/value.hex").trim());
+        assert_eq!(LedgerValue::decode(&value), Ok(LedgerValue::Proposed(proposed())));
+    }
+
+    #[test]
+    fn a_proposal_is_signed_for_its_slot_ledger_set_and_time_by_its_proposer() {
+        assert!(proposed().check_signature(SlotIndex(9), &signer()));
+        assert!(!proposed().check_signature(SlotIndex(8), &signer()));
+        let others = [
+            Proposed { previous: Hash::ZERO, ..proposed() },
+            Proposed { tx_set: Hash::ZERO, ..proposed() },
+            Proposed { close_time_ms: 1, ..proposed() },
+            Proposed { proposer: key(3).node_id(), ..proposed() },
+        ];
+        for other in others {
+            assert!(!other.check_signature(SlotIndex(9), &signer()), "{other:?}");
+        }
+        let elsewhere = Ed25519::new(crate::key::NetworkId::of_passphrase("other"), key(0));
+        assert!(!proposed().check_signature(SlotIndex(9), &elsewhere));
+        assert_ne!(network(), crate::key::NetworkId::of_passphrase("other"));
+    }
+
+    #[test]
+    fn a_value_with_an_upgrade_nobody_knows_is_not_a_value() {
+        let text = hex::encode(proposed().to_value().as_bytes());
+        // `upgrades` is an empty array: make it hold the number 1, and the string "fee".
+        let upgrades = format!("{}80", hex::encode("hupgrades"));
+        assert!(text.contains(&upgrades));
+        for (one, at_least) in [("8101", 1), ("8163666565", 3)] {
+            let replaced = text.replace(&upgrades, &format!("{}{one}", hex::encode("hupgrades")));
+            assert!(replaced.len() >= text.len() + at_least);
+            let value = Value::new(&hex::decode(replaced).unwrap());
+            assert!(matches!(LedgerValue::decode(&value), Err(ValueError::Encoding(_))));
+        }
+        let long = Value::new(&[0; VALUE_BYTES_MAX + 1]);
+        assert_eq!(LedgerValue::decode(&long), Err(ValueError::TooLong { found: VALUE_BYTES_MAX + 1 }));
+    }
 }

@@ -1,0 +1,146 @@
+//! Peers that come and go, and what they ask for.
+
+use super::fetch::Item;
+use super::{Herder, Now, ReadLedgers, SLOTS_AHEAD};
+use crate::ledger::TxSet;
+use crate::wire::{LEDGERS_MAX, Message};
+use fba_core::{Hash, NodeId, QuorumSet, SlotIndex};
+use std::sync::Arc;
+
+/// Most statements in one answer: a hundred slots of a network of fifty.
+const ANSWER_STATEMENTS_MAX: usize = 10_000;
+
+impl Herder {
+    pub(super) fn peer_up(&mut self, now: Now, peer: NodeId) {
+        self.peers.add(peer);
+        self.ask_state(vec![peer]);
+        self.repeat_own(&[peer]);
+        self.advertise_queue(peer);
+        self.ask_for_missing(now);
+    }
+
+    pub(super) fn peer_down(&mut self, now: Now, peer: NodeId) {
+        self.peers.remove(peer);
+        self.book.forget_peer(peer);
+        self.pending.forget_peer(peer);
+        self.fetches.forget_peer(now.monotonic, peer);
+        self.payloads.forget_peer(peer);
+        self.queue.forget_peer(peer);
+        self.catchup.forget_peer(peer);
+    }
+
+    pub(super) fn receive(&mut self, now: Now, from: NodeId, message: Message) {
+        // What was still on its way when the link ended.
+        if !self.peers.ids().contains(&from) {
+            return;
+        }
+        match message {
+            Message::Statement(signed) => self.statement(now, from, signed),
+            Message::GetScpState { from: slot } => self.send_state(now, from, SlotIndex(slot)),
+            Message::GetQuorumSet(hash) => self.send_quorum_set(from, hash),
+            Message::QuorumSet(set) => self.quorum_set(now, from, set),
+            Message::GetTxSet(hash) => self.send_tx_set(from, hash),
+            Message::TxSet(set) => self.tx_set(now, from, set),
+            Message::DontHave(hash) => self.fetches.dont_have(now.monotonic, from, hash),
+            Message::TxAdvert(hashes) => self.tx_advert(now, from, &hashes),
+            Message::TxDemand(hashes) => self.tx_demand(from, &hashes),
+            Message::Transactions(transactions) => self.transactions(now, from, &transactions),
+            Message::GetLedgers { from: first, count } => self.read_ledgers(now, from, first, count),
+            Message::Ledgers(entries) => self.ledgers(now, from, &entries),
+        }
+    }
+
+    /// Everything known from `slot` on, lowest first.
+    fn send_state(&mut self, now: Now, peer: NodeId, slot: SlotIndex) {
+        if !self.peers.may_ask_state(now.monotonic, peer) {
+            return self.out.refused(peer, "asks for SCP state too often".to_owned());
+        }
+        let last = SlotIndex(self.open_slot().0.saturating_add(SLOTS_AHEAD));
+        let known: Vec<Message> = self
+            .book
+            .from_slot(slot)
+            .take_while(|entry| entry.slot() <= last)
+            .filter(|entry| entry.signed.statement.node != peer)
+            .take(ANSWER_STATEMENTS_MAX)
+            .map(|entry| Message::Statement(entry.signed.clone()))
+            .collect();
+        for message in known {
+            self.out.send(vec![peer], message);
+        }
+    }
+
+    fn send_quorum_set(&mut self, peer: NodeId, hash: Hash) {
+        let set = self.sets.get(&hash).map(|set| Message::QuorumSet(QuorumSet::clone(set)));
+        self.out.send(vec![peer], set.unwrap_or(Message::DontHave(hash)));
+    }
+
+    fn send_tx_set(&mut self, peer: NodeId, hash: Hash) {
+        let set = self.payloads.serve(&hash).map(Message::TxSet);
+        self.out.send(vec![peer], set.unwrap_or(Message::DontHave(hash)));
+    }
+
+    fn quorum_set(&mut self, now: Now, from: NodeId, set: QuorumSet) {
+        let hash = set.hash();
+        if !self.fetches.answered(from, Item::QuorumSet(hash)) {
+            return self.out.drop_peer(from, format!("sent quorum set {hash}, which it was not asked for"));
+        }
+        self.sets.insert(hash, Arc::new(set));
+        self.readmit(now);
+    }
+
+    /// A set that was asked for, or a small one that its proposer hands around.
+    fn tx_set(&mut self, now: Now, from: NodeId, set: Arc<TxSet>) {
+        let hash = set.hash();
+        let item = Item::TxSet(hash);
+        let wanted = self.fetches.is_open(item);
+        self.fetches.answered(from, item);
+        if self.payloads.get(&hash).is_some() {
+            return;
+        }
+        if !wanted {
+            return self.payloads.push(from, set);
+        }
+        self.payloads.add(set, &self.queue, &*self.signatures);
+        if self.payloads.is_crowded() {
+            self.drop_needless_payloads();
+        }
+        self.readmit(now);
+        self.try_close(now);
+    }
+
+    /// Sets of values that no statement at hand names any more.
+    fn drop_needless_payloads(&mut self) {
+        let open = self.open_slot();
+        let statements = self.book.of_slot(open).chain(self.pending.of_slot(open));
+        let values = statements.flat_map(|entry| entry.signed.statement.pledge.values());
+        let hashes = values.filter_map(|value| {
+            crate::ledger::LedgerValue::decode(value).ok().map(|value| value.proposed().tx_set)
+        });
+        let needed = hashes.chain(self.slot.own.iter().map(|own| own.tx_set)).chain(self.slot.undelivered).collect();
+        self.payloads.retain(&needed);
+    }
+
+    fn read_ledgers(&mut self, now: Now, peer: NodeId, from: u64, count: u32) {
+        if !self.peers.may_ask_ledgers(now.monotonic, peer) {
+            return self.out.refused(peer, "asks for ledgers too often".to_owned());
+        }
+        let most = u32::try_from(LEDGERS_MAX).unwrap_or(u32::MAX);
+        self.out.read(ReadLedgers { peer, from, count: count.min(most) });
+    }
+
+    /// Asks for quorum sets and transaction sets that statements wait for.
+    pub(super) fn ask_for_missing(&mut self, now: Now) {
+        for (peer, item) in self.fetches.due(now.monotonic, self.peers.ids()) {
+            let message = match item {
+                Item::QuorumSet(hash) => Message::GetQuorumSet(hash),
+                Item::TxSet(hash) => Message::GetTxSet(hash),
+            };
+            self.out.send(vec![peer], message);
+        }
+        /// A set that so many peers did not have is looked for in the closed ledgers.
+        const STARVING_AFTER: u32 = 6;
+        if self.fetches.has_starving_tx_set(STARVING_AFTER) {
+            self.ask_for_next_ledger(now);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What peers say about slots: cheap checks first, then waiting for what a statement names, then the core.
+
+use super::fetch::Item;
+use super::statements::{Entry, Novelty};
+use super::{Herder, Now, SLOTS_AHEAD, SLOTS_KEPT};
+use crate::ledger::{LedgerValue, VALUE_BYTES_MAX};
+use crate::wire::{Message, SignedStatement};
+use fba_core::{Attested, Input, NodeId, Pledge, Rejected, SenderSet, SlotIndex, Statement, Value};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Most values in one statement: an honest one holds at most one per leader. An intake rule, not one of the protocol.
+const VALUES_MAX: usize = 64;
+/// Highest ballot counter listened to: days of timeouts. Only EXTERNALIZE and CONFIRM stand at infinity.
+const COUNTER_MAX: u32 = 1_000_000;
+/// Most slots above the open one that one node's statements are kept of.
+const AHEAD_PER_NODE: usize = SLOTS_KEPT as usize;
+
+impl Herder {
+    pub(super) fn statement(&mut self, now: Now, from: NodeId, signed: SignedStatement) {
+        if signed.statement.check().is_err() || !self.is_in_window(signed.statement.slot) {
+            return;
+        }
+        // What is held already, or is older, needs no signature check to be dropped.
+        match self.novelty(&signed) {
+            Novelty::News => {}
+            Novelty::Held => return self.note_knows(&signed.statement, from),
+            Novelty::Stale => return,
+        }
+        if !signed.is_signed(&*self.signatures) {
+            let author = signed.statement.node;
+            return self.out.drop_peer(from, format!("passed on a statement of {author} whose signature is not genuine"));
+        }
+        if signed.statement.node == self.local || !self.tracker.contains(signed.statement.node) {
+            return;
+        }
+        if !values_parse(&signed.statement) {
+            return self.out.refused(from, format!("a statement of {} names what is no ledger value", signed.statement.node));
+        }
+        let (node, floor) = (signed.statement.node, self.open_slot());
+        self.admit(now, Entry::from(signed, from));
+        self.book.limit_slots_of(node, floor, AHEAD_PER_NODE);
+        self.pending.limit_slots_of(node, floor, AHEAD_PER_NODE);
+    }
+
+    /// Recent slots, and those soon to come. Out of sync, any later one: `limit_slots_of` bounds what that costs.
+    fn is_in_window(&self, slot: SlotIndex) -> bool {
+        let open = self.open_slot().0;
+        let above = slot.0 <= open.saturating_add(SLOTS_AHEAD) || !self.tracking.is_synced();
+        slot.0 >= open.saturating_sub(SLOTS_KEPT) && above
+    }
+
+    fn novelty(&self, signed: &SignedStatement) -> Novelty {
+        let books = [&self.book, &self.pending, &self.contrary];
+        let all = books.map(|book| book.novelty(signed));
+        match all {
+            _ if all.contains(&Novelty::Held) => Novelty::Held,
+            _ if all.contains(&Novelty::Stale) => Novelty::Stale,
+            _ => Novelty::News,
+        }
+    }
+
+    fn note_knows(&mut self, statement: &Statement, peer: NodeId) {
+        for book in [&mut self.book, &mut self.pending, &mut self.contrary] {
+            if let Some(entry) = book.get_mut(statement) {
+                entry.knows.insert(peer);
+            }
+        }
+    }
+
+    /// Waits for what the statement names, or takes it in.
+    pub(super) fn admit(&mut self, now: Now, entry: Entry) {
+        let missing = self.missing(&entry.signed.statement);
+        if missing.is_empty() {
+            self.pending.remove(&entry.signed.statement);
+            return self.take_in(now, entry);
+        }
+        for item in missing {
+            self.fetches.want(now.monotonic, item, entry.knows.iter().copied());
+        }
+        self.pending.insert(entry);
+    }
+
+    /// The quorum set, unless the statement stands for itself; transaction sets that could be the next ledger.
+    fn missing(&mut self, statement: &Statement) -> Vec<Item> {
+        let mut missing = Vec::new();
+        let stands_alone = matches!(statement.pledge, Pledge::Externalize { .. });
+        if !stands_alone && !self.sets.contains_key(&statement.quorum_set) {
+            missing.push(Item::QuorumSet(statement.quorum_set));
+        }
+        if statement.slot == self.open_slot() {
+            let ours = self.ledger.header_hash();
+            let values: BTreeSet<&Value> = statement.pledge.values().collect();
+            for value in values {
+                let Ok(value) = LedgerValue::decode(value) else { continue };
+                let proposed = value.proposed();
+                if proposed.previous == ours && !self.has_payload(&proposed.tx_set) {
+                    missing.push(Item::TxSet(proposed.tx_set));
+                }
+            }
+        }
+        missing
+    }
+
+    fn has_payload(&mut self, hash: &fba_core::Hash) -> bool {
+        if self.payloads.get(hash).is_some() {
+            return true;
+        }
+        let Some(set) = self.payloads.take_pushed(hash) else { return false };
+        self.payloads.add(set, &self.queue, &*self.signatures);
+        self.fetches.drop_item(Item::TxSet(*hash));
+        true
+    }
+
+    /// A complete statement: flooded, then judged.
+    fn take_in(&mut self, now: Now, mut entry: Entry) {
+        let statement = entry.signed.statement.clone();
+        if let Some(set) = self.sets.get(&statement.quorum_set) {
+            self.tracker.learn(statement.node, statement.slot, set);
+        }
+        self.flood(&mut entry);
+        let open = self.open_slot();
+        if statement.slot < open {
+            self.book.insert(entry);
+        } else if statement.slot > open {
+            self.book.insert(entry);
+            self.look_ahead(now, &statement);
+        } else {
+            self.feed(now, entry);
+        }
+    }
+
+    /// Tells everybody who may not know yet.
+    fn flood(&mut self, entry: &mut Entry) {
+        let to: Vec<NodeId> = self.peers.ids().difference(&entry.knows).copied().collect();
+        entry.knows.extend(to.iter().copied());
+        self.out.send(to, Message::Statement(entry.signed.clone()));
+    }
+
+    /// Hands a statement of the open slot to the core.
+    fn feed(&mut self, now: Now, entry: Entry) {
+        let statement = entry.signed.statement.clone();
+        let known = self.sets.get(&statement.quorum_set);
+        let quorum_set = known.map_or(SenderSet::Unresolved, |set| SenderSet::Known(Arc::clone(set)));
+        let attested = Attested { statement: statement.clone(), quorum_set };
+        let (scp, driver) = self.core(now);
+        match scp.handle(Input::Receive(attested), &driver) {
+            Ok(effects) => {
+                self.book.insert(entry);
+                self.perform(now, effects);
+                self.follow_nominee(now, &statement);
+            }
+            Err(Rejected::InvalidValue) => {
+                self.contrary.insert(entry);
+                self.check_divergence(&statement);
+            }
+            // Nothing has changed: what it says is known, or late, or breaks a rule.
+            Err(_) => {}
+        }
+    }
+
+    /// Looks again at statements that waited; something they may have waited for is here.
+    pub(super) fn readmit(&mut self, now: Now) {
+        let open = self.open_slot();
+        let waiting: Vec<Entry> = self.pending.from_slot(SlotIndex(0)).cloned().collect();
+        for entry in waiting {
+            // The slot may have closed meanwhile; older slots are only kept for others.
+            if self.open_slot() != open {
+                return;
+            }
+            if self.missing(&entry.signed.statement).is_empty() {
+                self.admit(now, entry);
+            }
+        }
+    }
+
+    /// What statements still wait for. Everything else need not be fetched any more.
+    pub(super) fn drop_needless_fetches(&mut self) {
+        let waiting: Vec<Statement> = self.pending.iter().map(|entry| entry.signed.statement.clone()).collect();
+        let mut needed: BTreeSet<Item> = waiting.iter().flat_map(|statement| self.missing(statement)).collect();
+        needed.extend(self.slot.undelivered.iter().map(|hash| Item::TxSet(*hash)));
+        self.fetches.retain(&needed);
+    }
+}
+
+fn values_parse(statement: &Statement) -> bool {
+    let values: BTreeSet<&Value> = statement.pledge.values().collect();
+    let parses = |value: &&Value| value.as_bytes().len() <= VALUE_BYTES_MAX && LedgerValue::decode(value).is_ok();
+    values.len() <= VALUES_MAX && counter(&statement.pledge) <= COUNTER_MAX && values.iter().all(parses)
+}
+
+fn counter(pledge: &Pledge) -> u32 {
+    match pledge {
+        Pledge::Prepare { ballot, .. } => ballot.counter,
+        Pledge::Nominate { .. } | Pledge::Confirm { .. } | Pledge::Externalize { .. } => 0,
+    }
+}

@@ -1,0 +1,342 @@
+//! What goes into the herder and what comes out of it. Recorded, replayed and simulated as data.
+
+use crate::ledger::{Closed, SignedTransaction, TxRejection, TxResult, TxSet};
+use crate::wire::{Message, SignedStatement};
+use fba_core::{Hash, Moved, NodeId, Phase, QuorumSet, SlotIndex, Value};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What time it is, twice: every call brings it along, because the herder has no clock.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Now {
+    /// Never goes back; any origin. Timers run on it.
+    pub monotonic: Duration,
+    /// The wall clock, in milliseconds since the epoch. Only close times use it.
+    pub unix_ms: u64,
+}
+
+/// Names a submission, so that its fate can be told to whoever waits.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(pub u64);
+
+/// Everything that can happen to the herder.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The node starts: the first input.
+    Start,
+    /// A link is up: the peer has said hello and been accepted.
+    PeerUp {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// A link is gone.
+    PeerDown {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// A peer said something.
+    Message {
+        /// The peer; not always the author of what it says.
+        from: NodeId,
+        /// What it said.
+        message: Message,
+    },
+    /// A client submits a transaction here.
+    Submit {
+        /// The transaction; its signatures are not checked yet.
+        transaction: Arc<SignedTransaction>,
+        /// Comes back in [`Notice::Ticket`].
+        ticket: Ticket,
+    },
+    /// The time that [`super::Herder::next_wakeup`] named has come.
+    Wakeup,
+}
+
+/// What the host must do, in the order of the fields.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Batch {
+    /// May leave before the commit: nominations, what others said, adverts, questions and answers.
+    pub first: Vec<Outgoing>,
+    /// To be made durable before anything below happens.
+    pub commit: Option<Commit>,
+    /// Own ballot statements: only after the commit.
+    pub then: Vec<Outgoing>,
+    /// What listeners and clients are told, after the commit.
+    pub notices: Vec<Notice>,
+    /// Closed ledgers a peer wants: read them from the store and send them as [`Message::Ledgers`].
+    pub reads: Vec<ReadLedgers>,
+    /// This node's state is wrong: commit nothing, send nothing, keep the evidence, exit with an error.
+    pub fatal: Option<Divergence>,
+}
+
+impl Batch {
+    /// Is there nothing to do?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+            && self.commit.is_none()
+            && self.then.is_empty()
+            && self.notices.is_empty()
+            && self.reads.is_empty()
+            && self.fatal.is_none()
+    }
+}
+
+/// Something for the overlay.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outgoing {
+    /// A message for each of these peers.
+    Send {
+        /// Whom to: connected, none twice.
+        to: Vec<NodeId>,
+        /// What.
+        message: Message,
+    },
+    /// End the connection: the peer broke a rule.
+    DropPeer {
+        /// The peer.
+        peer: NodeId,
+        /// The rule, in words, for the operator and the peer.
+        reason: String,
+    },
+}
+
+/// One transaction of the store.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// Own newest statements; each replaces the older one of its slot and protocol.
+    pub votes: Vec<Vote>,
+    /// Quorum sets that the votes name and that were not stored since the start.
+    pub quorum_sets: Vec<QuorumSet>,
+    /// Transaction sets that the votes refer to and that were not stored since the start.
+    pub tx_sets: Vec<Arc<TxSet>>,
+    /// Closed ledgers, ascending.
+    pub closes: Vec<Close>,
+    /// Must this survive a power cut before the batch goes on? False: it may wait for the next that must.
+    pub sync: bool,
+}
+
+/// One of our own statements.
+#[derive(Clone, Debug)]
+pub struct Vote {
+    /// Signed by us.
+    pub statement: SignedStatement,
+    /// The nomination round reached, and the value leader election was seeded with.
+    pub nomination: Option<(u32, Value)>,
+}
+
+/// A closed ledger with what proves its value.
+#[derive(Clone, Debug)]
+pub struct Close {
+    /// The ledger.
+    pub closed: Closed,
+    /// CONFIRM and EXTERNALIZE statements of a quorum by our own set. Empty for ledgers caught up: the next proven
+    /// slot proves them through the header chain.
+    pub proof: Vec<SignedStatement>,
+    /// Every quorum set the proof names.
+    pub proof_sets: Vec<QuorumSet>,
+}
+
+/// A peer asks for closed ledgers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReadLedgers {
+    /// Who asks.
+    pub peer: NodeId,
+    /// The first wanted.
+    pub from: u64,
+    /// How many at most.
+    pub count: u32,
+}
+
+/// Why this node must stop: a quorum decided something that cannot follow from our ledger.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("slot {slot}: {reason} (our last ledger is {sequence}, header {header}); the evidence has {} statements", evidence.len())]
+pub struct Divergence {
+    /// The slot decided.
+    pub slot: SlotIndex,
+    /// Our last ledger.
+    pub sequence: u64,
+    /// Its header hash.
+    pub header: Hash,
+    /// What does not fit.
+    pub reason: String,
+    /// The statements that decided the slot.
+    pub evidence: Vec<SignedStatement>,
+}
+
+/// Something worth telling.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// A ledger closed and is durable.
+    Closed(ClosedSummary),
+    /// The fate of a submission.
+    Ticket {
+        /// Which submission.
+        ticket: Ticket,
+        /// What became of it.
+        outcome: TicketOutcome,
+    },
+    /// The open slot moved on.
+    Phase {
+        /// The slot.
+        slot: SlotIndex,
+        /// Where balloting stands now.
+        phase: Phase,
+    },
+    /// A rule fired in the core, with the reason.
+    Moved(Moved),
+    /// The sync state changed.
+    Sync(SyncState),
+    /// Something a peer sent was refused.
+    Refused {
+        /// The peer.
+        peer: NodeId,
+        /// What and why.
+        reason: String,
+    },
+}
+
+/// A closed ledger, in short.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClosedSummary {
+    /// The ledger's sequence.
+    pub sequence: u64,
+    /// Its header hash.
+    pub hash: Hash,
+    /// Its close time.
+    pub close_time_ms: u64,
+    /// How many transactions.
+    pub transactions: u32,
+    /// How many of them failed.
+    pub failed: u32,
+    /// From the start of nomination to the first ballot; nothing for a ledger caught up.
+    pub nomination: Option<Duration>,
+    /// From the first ballot to the decision.
+    pub ballot: Option<Duration>,
+    /// Was it fetched instead of decided here?
+    pub caught_up: bool,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug)]
+pub enum TicketOutcome {
+    /// Queued here. No promise.
+    Pending,
+    /// In a ledger, for good.
+    Closed {
+        /// Which.
+        ledger: u64,
+        /// Its place in the order of application, from 0.
+        index: u32,
+        /// What it did.
+        result: Arc<TxResult>,
+    },
+    /// Not taken.
+    Refused(TxRejection),
+    /// A signature is not genuine.
+    BadSignature,
+    /// The queue, or the account's share of it, is full. Try again later.
+    QueueFull,
+    /// It waited too long and was dropped; it can no longer be closed through this node unless submitted again.
+    Expired,
+}
+
+/// How this node stands to the network.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SyncState {
+    /// Not started yet.
+    Booting,
+    /// Listening; nothing decided since the start.
+    Joining,
+    /// Fetching ledgers it lacks.
+    CatchingUp {
+        /// The first it lacks.
+        from: u64,
+        /// The last it knows of.
+        to: u64,
+    },
+    /// Closes with the network.
+    Synced,
+    /// Nothing has closed for too long.
+    Stuck {
+        /// Seconds since the last close.
+        seconds: u64,
+        /// Nodes of our quorum set that say nothing on the open slot.
+        missing: Vec<NodeId>,
+        /// Nodes that speak and whose further loss would block us.
+        closest_v_blocking: Vec<NodeId>,
+    },
+    /// Lost its votes: silent until it cannot contradict itself any more.
+    Recovering,
+    /// State differs from the network's: stopped.
+    Diverged,
+}
+
+/// How a known node stands to our open slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NodeState {
+    /// Agrees.
+    Agree,
+    /// Speaks of a slot we left.
+    Delayed,
+    /// Committed to another value.
+    Disagree,
+    /// Has said nothing lately.
+    Missing,
+}
+
+/// A node of the transitive quorum.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NodeView {
+    /// Who.
+    pub id: NodeId,
+    /// Its newest quorum set, if known.
+    pub quorum_set: Option<Arc<QuorumSet>>,
+    /// Steps from us: 0 is ourselves, 1 is in our quorum set.
+    pub distance: u32,
+    /// How it stands.
+    pub state: NodeState,
+    /// The highest slot it spoke of.
+    pub last_slot: Option<SlotIndex>,
+    /// The value it works on in the open slot.
+    pub value: Option<Value>,
+}
+
+/// The last closed ledger.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LastClosed {
+    /// Sequence.
+    pub sequence: u64,
+    /// Header hash.
+    pub hash: Hash,
+    /// Close time.
+    pub close_time_ms: u64,
+}
+
+/// The herder at a glance. Plain data.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Who we are.
+    pub node: NodeId,
+    /// Are we to vote at all?
+    pub is_validator: bool,
+    /// Our quorum set.
+    pub quorum_set: Arc<QuorumSet>,
+    /// How we stand.
+    pub sync: SyncState,
+    /// The last closed ledger.
+    pub last_closed: LastClosed,
+    /// The slot being decided.
+    pub open_slot: SlotIndex,
+    /// Where it stands.
+    pub open: Option<fba_core::SlotState>,
+    /// Transactions queued.
+    pub queued: usize,
+    /// Connected peers.
+    pub peers: usize,
+    /// Statements waiting for a quorum set or a transaction set.
+    pub waiting: usize,
+    /// The transitive quorum, nearest first.
+    pub nodes: Vec<NodeView>,
+}

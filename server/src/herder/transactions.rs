@@ -1,0 +1,139 @@
+//! Transactions from clients and peers: checked, queued, handed on, told about.
+
+use super::io::TicketOutcome;
+use super::tx_queue::NotQueued;
+use super::{Herder, Notice, Now, Ticket};
+use crate::ledger::{Closed, SignedTransaction, TxResult, VerifiedTx};
+use crate::wire::{HASHES_MAX, Message};
+use fba_core::{Hash, NodeId};
+use std::sync::Arc;
+
+impl Herder {
+    /// A client's transaction. Goes to every peer at once: whoever leads must have it.
+    pub(super) fn submit(&mut self, now: Now, transaction: &Arc<SignedTransaction>, ticket: Ticket) {
+        let hash = transaction.hash();
+        let outcome = match self.enqueue(now, transaction, None) {
+            Ok(true) => {
+                let peers: Vec<NodeId> = self.peers.ids().iter().copied().collect();
+                let fresh: Vec<NodeId> =
+                    peers.into_iter().filter(|peer| self.queue.note_peer(&hash, *peer)).collect();
+                self.out.send(fresh, Message::Transactions(vec![Arc::clone(transaction)]));
+                TicketOutcome::Pending
+            }
+            Ok(false) => TicketOutcome::BadSignature,
+            Err(NotQueued::Known) => TicketOutcome::Pending,
+            Err(NotQueued::Full) => TicketOutcome::QueueFull,
+            Err(NotQueued::Rejected(rejection)) => TicketOutcome::Refused(rejection),
+        };
+        let outcome = match outcome {
+            TicketOutcome::Pending if !self.queue.watch(&hash, ticket) => TicketOutcome::QueueFull,
+            other => other,
+        };
+        self.out.notice(Notice::Ticket { ticket, outcome });
+    }
+
+    /// Transactions a peer hands over, asked for or not. They are passed on by hash.
+    pub(super) fn transactions(&mut self, now: Now, from: NodeId, transactions: &[Arc<SignedTransaction>]) {
+        let mut fresh = Vec::new();
+        for transaction in transactions {
+            let hash = transaction.hash();
+            self.peers.delivered(&hash);
+            self.queue.note_peer(&hash, from);
+            match self.enqueue(now, transaction, Some(from)) {
+                Ok(true) => fresh.push(hash),
+                Ok(false) => {
+                    return self.out.drop_peer(from, format!("passed on transaction {hash} with a forged signature"));
+                }
+                // Not the peer's fault: our ledger or our queue may differ from its.
+                Err(NotQueued::Known | NotQueued::Full | NotQueued::Rejected(_)) => {}
+            }
+        }
+        let peers: Vec<NodeId> = self.peers.ids().iter().copied().filter(|peer| *peer != from).collect();
+        for peer in peers {
+            let unknown: Vec<Hash> = fresh.iter().copied().filter(|hash| self.queue.note_peer(hash, peer)).collect();
+            self.advertise(peer, &unknown);
+        }
+    }
+
+    fn advertise(&mut self, peer: NodeId, hashes: &[Hash]) {
+        for piece in hashes.chunks(HASHES_MAX) {
+            self.out.send(vec![peer], Message::TxAdvert(piece.to_vec()));
+        }
+    }
+
+    /// Checks and queues. `Ok(false)` if a signature is not genuine.
+    fn enqueue(
+        &mut self,
+        now: Now,
+        transaction: &Arc<SignedTransaction>,
+        from: Option<NodeId>,
+    ) -> Result<bool, NotQueued> {
+        self.queue.check(&self.ledger, transaction, now.unix_ms)?;
+        let Some(verified) = VerifiedTx::verify(Arc::clone(transaction), &*self.signatures) else { return Ok(false) };
+        self.queue.insert(verified, now.monotonic, from);
+        Ok(true)
+    }
+
+    pub(super) fn tx_advert(&mut self, now: Now, from: NodeId, hashes: &[Hash]) {
+        for hash in hashes {
+            self.queue.note_peer(hash, from);
+        }
+        let unknown = hashes.iter().copied().filter(|hash| !self.queue.is_known(hash));
+        let wanted = self.peers.demand(now.monotonic, unknown);
+        if !wanted.is_empty() {
+            self.out.send(vec![from], Message::TxDemand(wanted));
+        }
+    }
+
+    pub(super) fn tx_demand(&mut self, from: NodeId, hashes: &[Hash]) {
+        /// Longest answer, in bytes of transactions: well inside a frame.
+        const ANSWER_BYTES_MAX: usize = 1 << 20;
+        let mut answer: Vec<Arc<SignedTransaction>> = Vec::new();
+        let mut bytes = 0usize;
+        for hash in hashes {
+            let Some(transaction) = self.queue.get(hash).map(|queued| Arc::clone(queued.shared())) else { continue };
+            self.queue.note_peer(hash, from);
+            bytes += transaction.bytes().len();
+            answer.push(transaction);
+            if bytes >= ANSWER_BYTES_MAX {
+                self.out.send(vec![from], Message::Transactions(std::mem::take(&mut answer)));
+                bytes = 0;
+            }
+        }
+        if !answer.is_empty() {
+            self.out.send(vec![from], Message::Transactions(answer));
+        }
+    }
+
+    pub(super) fn advertise_queue(&mut self, peer: NodeId) {
+        let hashes = self.queue.advertise(peer, HASHES_MAX);
+        if !hashes.is_empty() {
+            self.out.send(vec![peer], Message::TxAdvert(hashes));
+        }
+    }
+
+    /// A ledger closed: who waits for a transaction in it is told.
+    pub(super) fn settle_transactions(&mut self, closed: &Closed) {
+        self.tracking.forget_useless_queue();
+        let hashes: Vec<Hash> = closed.results.iter().map(|result| result.hash).collect();
+        let mut waiting = self.queue.close(&self.ledger, &hashes);
+        let ledger = closed.header.sequence;
+        for (index, result) in closed.results.iter().enumerate() {
+            let tickets = waiting.remove(&result.hash).unwrap_or_default();
+            if tickets.is_empty() {
+                continue;
+            }
+            let (index, result) = (u32::try_from(index).unwrap_or(u32::MAX), Arc::new(TxResult::clone(result)));
+            for ticket in tickets {
+                let outcome = TicketOutcome::Closed { ledger, index, result: Arc::clone(&result) };
+                self.out.notice(Notice::Ticket { ticket, outcome });
+            }
+        }
+    }
+
+    pub(super) fn expire_transactions(&mut self, now: Now) {
+        for ticket in self.queue.expire(&self.ledger, now.monotonic) {
+            self.out.notice(Notice::Ticket { ticket, outcome: TicketOutcome::Expired });
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What stands in front of every route: whom the request was addressed to, how long its target is, who sent it; and
+//! what is written on every answer.
+
+use crate::http::error::ApiError;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use warp::http::header::{self, HeaderName, HeaderValue};
+use warp::http::{HeaderMap, Method, Request, StatusCode, Uri, uri::Authority};
+
+/// Longest request target, in bytes.
+pub const TARGET_BYTES_MAX: usize = 2048;
+
+/// On every answer. The policy lets the dashboard load its own files and talk to its own server, nothing else.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// Writes the security headers, and forbids keeping what did not say otherwise.
+pub(crate) fn seal(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// The names this server answers to. A page of another site whose name was made to point here (DNS rebinding) sends
+/// that site's name and is refused.
+#[derive(Clone, Debug)]
+pub struct HostNames(BTreeSet<String>);
+
+impl HostNames {
+    /// The loopback names, the address listened on, and those configured (without port).
+    #[must_use]
+    pub fn new(listen: SocketAddr, configured: &[String]) -> Self {
+        let bound = Some(listen.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+        let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let names = loopback.into_iter().chain(bound).chain(configured.iter().cloned());
+        Self(names.map(|name| canonical(&name)).collect())
+    }
+
+    fn allows(&self, authority: &str) -> bool {
+        // `user@host` names no host of ours, however it ends.
+        !authority.contains('@')
+            && authority.parse::<Authority>().is_ok_and(|authority| self.0.contains(&canonical(authority.host())))
+    }
+}
+
+/// One form per name: lower case, no trailing dot, IPv6 without brackets and in its shortest form.
+fn canonical(name: &str) -> String {
+    let bare = name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(name);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return ip.to_string();
+    }
+    bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase()
+}
+
+/// May this request go on to its route?
+pub(crate) fn check<B>(request: &Request<B>, names: &HostNames) -> Result<(), ApiError> {
+    let (uri, headers) = (request.uri(), request.headers());
+    if target_bytes(uri) > TARGET_BYTES_MAX {
+        let message = format!("the request target is longer than {TARGET_BYTES_MAX} bytes");
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, "target_too_long", message));
+    }
+    check_host(uri, headers, names)?;
+    if request.method() == Method::POST {
+        check_sender(headers, names)?;
+    }
+    Ok(())
+}
+
+fn target_bytes(uri: &Uri) -> usize {
+    uri.path_and_query().map_or(0, |target| target.as_str().len())
+}
+
+fn check_host(uri: &Uri, headers: &HeaderMap, names: &HostNames) -> Result<(), ApiError> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(ApiError::bad_request("bad_host", "a request has exactly one Host header"));
+    };
+    let host_is_ours = host.to_str().is_ok_and(|host| names.allows(host));
+    let target_is_ours = uri.authority().is_none_or(|authority| names.allows(authority.as_str()));
+    if host_is_ours && target_is_ours {
+        return Ok(());
+    }
+    let message = "this server does not answer to that Host; add the name to the node's configuration if it should";
+    Err(ApiError::new(StatusCode::FORBIDDEN, "host_not_allowed", message))
+}
+
+/// A browser says who sent it: nothing is changed for another site's page.
+fn check_sender(headers: &HeaderMap, names: &HostNames) -> Result<(), ApiError> {
+    let own_origin = |origin: &HeaderValue| {
+        let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        uri.is_some_and(|uri| uri.authority().is_some_and(|authority| names.allows(authority.as_str())))
+    };
+    let own_site = |site: &HeaderValue| site == "same-origin" || site == "none";
+    let origin_ok = headers.get(header::ORIGIN).is_none_or(own_origin);
+    let site_ok = headers.get("sec-fetch-site").is_none_or(own_site);
+    if origin_ok && site_ok {
+        return Ok(());
+    }
+    Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", "another site's page may not change anything here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> HostNames {
+        HostNames::new("0.0.0.0:8001".parse().unwrap(), &["Node.Example.org.".into(), "fd00::0001".into()])
+    }
+
+    #[test]
+    fn own_names_are_allowed_in_every_spelling() {
+        for host in [
+            "localhost",
+            "LOCALHOST:8001",
+            "localhost.",
+            "127.0.0.1:1",
+            "[::1]",
+            "[0:0:0:0:0:0:0:1]:8001",
+            "node.example.ORG:80",
+            "node.example.org.:80",
+            "[fd00::1]",
+        ] {
+            assert!(names().allows(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "127.0.0.2",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "0.0.0.0",
+            "[::2]",
+            "localhost:port",
+            "local host",
+            "localhost..",
+        ] {
+            assert!(!names().allows(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_address_listened_on_is_a_name_unless_it_is_all_of_them() {
+        let bound = HostNames::new("10.1.2.3:80".parse().unwrap(), &[]);
+        assert!(bound.allows("10.1.2.3:80"));
+        assert!(!names().allows("10.1.2.3"));
+    }
+}

@@ -1,0 +1,34 @@
+//! The network as this node sees it: who trusts whom, and how many steps away.
+
+use crate::http::dto;
+use crate::http::view::{Identity, KnownNode, NodeView};
+use crate::key::node_strkey;
+
+/// `GET /v1/quorum`: nearest first, then by name.
+pub(crate) fn quorum(identity: &Identity, view: &NodeView) -> dto::Quorum {
+    let mut nodes: Vec<_> = view.nodes.iter().map(|known| node(identity, known)).collect();
+    nodes.sort_by(|a, b| rank(a).cmp(&rank(b)));
+    dto::Quorum {
+        node: node_strkey(identity.node),
+        quorum_set: dto::QuorumSetTree::from(&*view.quorum_set),
+        quorum_set_hash: view.quorum_set_hash.to_string(),
+        nodes,
+    }
+}
+
+fn rank(node: &dto::QuorumNode) -> (u32, Option<&str>, &str) {
+    (node.distance, node.name.as_deref(), &node.node)
+}
+
+fn node(identity: &Identity, known: &KnownNode) -> dto::QuorumNode {
+    let name = identity.names.get(&known.node);
+    dto::QuorumNode {
+        node: node_strkey(known.node),
+        name: name.map(|name| name.name.clone()),
+        organization: name.and_then(|name| name.organization.clone()),
+        state: known.standing.name().to_owned(),
+        last_slot: known.last_slot,
+        distance: known.distance,
+        quorum_set: known.quorum_set.as_deref().map(dto::QuorumSetTree::from),
+    }
+}

@@ -1,0 +1,81 @@
+//! Who may be connected: a number of connections in all, and a number per foreign address.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+type Counts = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
+
+/// All seats.
+pub(crate) struct Seats {
+    all: Arc<Semaphore>,
+    per_address: usize,
+    counts: Counts,
+}
+
+/// One connection's seat, given back when dropped.
+pub(crate) struct Seat {
+    _permit: OwnedSemaphorePermit,
+    counts: Counts,
+    address: IpAddr,
+}
+
+impl Seats {
+    pub(crate) fn new(all: usize, per_address: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(all)), per_address, counts: Counts::default() }
+    }
+
+    /// Waits for a free seat.
+    pub(crate) async fn any(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.all).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// Gives the seat to `address`, unless it has its share. Loopback has no share: everything local looks like it.
+    pub(crate) fn of_address(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Seat> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = counts.get(&address).copied().unwrap_or(0);
+        if taken >= self.per_address && !address.is_loopback() {
+            return None;
+        }
+        counts.insert(address, taken + 1);
+        Some(Seat { _permit: permit, counts: Arc::clone(&self.counts), address })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(&self.address) {
+            Some(taken) if *taken > 1 => *taken -= 1,
+            Some(_) | None => drop(counts.remove(&self.address)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permit(seats: &Seats) -> OwnedSemaphorePermit {
+        Arc::clone(&seats.all).try_acquire_owned().unwrap()
+    }
+
+    #[test]
+    fn an_address_gets_its_share_and_loopback_all() {
+        let seats = Seats::new(10, 2);
+        let stranger: IpAddr = "192.0.2.1".parse().unwrap();
+        let first = seats.of_address(permit(&seats), stranger);
+        let second = seats.of_address(permit(&seats), stranger);
+        assert!(first.is_some() && second.is_some());
+        assert!(seats.of_address(permit(&seats), stranger).is_none());
+        assert_eq!(seats.all.available_permits(), 8, "a refused connection gives its seat back");
+        drop(first);
+        assert!(seats.of_address(permit(&seats), stranger).is_some());
+        let local: IpAddr = "127.0.0.1".parse().unwrap();
+        let held: Vec<_> = (0..5).map(|_| seats.of_address(permit(&seats), local)).collect();
+        assert!(held.iter().all(Option::is_some));
+        drop((held, second));
+        assert!(seats.counts.lock().unwrap().is_empty(), "nothing is kept of who has gone");
+    }
+}
