@@ -76,7 +76,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         world.inbox.push_back((*id, nominate));
     }
     while world.decided.len() < world.nodes.len() {
-        let Some((node, input)) = world.next() else { return Err("nothing left to do, and not everybody decided".into()) };
+        let Some((node, input)) = world.next() else {
+            return Err("nothing left to do, and not everybody decided".into());
+        };
         world.deliver(node, input);
     }
     let lunches: BTreeSet<_> = world.decided.values().map(text).collect();

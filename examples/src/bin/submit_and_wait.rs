@@ -87,8 +87,7 @@ impl Client {
     /// Submits the exact signed bytes.
     fn submit(&self, transaction: &SignedTransaction) -> Result<serde_json::Value, Box<dyn Error>> {
         let url = format!("{}/v1/transactions?wait=closed&timeout_ms={}", self.node, WAIT.as_millis());
-        let mut response =
-            self.agent.post(url).content_type("application/cbor").send(transaction.bytes())?;
+        let mut response = self.agent.post(url).content_type("application/cbor").send(transaction.bytes())?;
         let body = response.body_mut().read_to_string()?;
         match response.status().as_u16() {
             200 | 202 => Ok(serde_json::from_str(&body)?),

@@ -1,8 +1,8 @@
 //! What a quorum set, or the sets of several files together, can stand: who must fail before the network halts, and
 //! whether it can split.
 
-use super::trust::Directory;
 use super::tree;
+use super::trust::Directory;
 use fba_core::{NodeId, QuorumSet};
 use quorum_tools::intersection::{Verdict, verdict};
 use quorum_tools::{Budget, Group, Network, OutOfBudget, blocking};
@@ -82,4 +82,3 @@ pub(super) fn shared(own: NodeId, set: &QuorumSet) -> BTreeMap<NodeId, QuorumSet
 pub(super) fn is_alone(own: NodeId, set: &QuorumSet) -> bool {
     set.nodes().into_iter().all(|node| node == own)
 }
-

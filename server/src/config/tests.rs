@@ -90,61 +90,139 @@ fn assert_refused(base: &str, table: &[Bad]) {
 
 #[test]
 fn wrong_plain_values_are_refused_with_their_line() {
-    assert_refused(GOOD, &[
-        ("not TOML", "node_is_validator = true", "node_is_validator = ", 3, "docs/configuration.md"),
-        ("unknown key", "data_dir", "data_folder", 7, "unknown field `data_folder`"),
-        ("wrong type", "= true", "= \"yes\"", 3, "expected a boolean"),
-        ("key twice", "listen = ", "data_dir = ", 8, "duplicate key"),
-        ("no seed file", "node_seed_file = \"node.key\"\n", "", 0, "`node_seed_file` is missing"),
-        ("empty seed file", "\"node.key\"", "\"\"", 1, "`node_seed_file` is empty"),
-        ("no role", "node_is_validator = true\n", "", 0, "`node_is_validator` is missing"),
-        ("no passphrase", "network_passphrase = \"test\"\n", "", 0, "`network_passphrase` is missing"),
-        ("empty passphrase", "\"test\"", "\"\"", 5, "has 0 bytes; it has 1 to 256"),
-        ("no genesis", "genesis = \"genesis.toml\"\n", "", 0, "`genesis` is missing"),
-        ("no data folder", "data_dir = \"data\"\n", "", 0, "`data_dir` is missing"),
-        ("host name to listen on", "listen = \"127.0.0.1:7001\"", "listen = \"localhost:7001\"", 8, "IP address and port"),
-        ("no port", "http = \"127.0.0.1:8001\"", "http = \"127.0.0.1\"", 9, "IP address and port"),
-        ("one port twice", "127.0.0.1:8001", "127.0.0.1:7001", 0, "both 127.0.0.1:7001"),
-        ("peer without port", "seed.example:7001", "seed.example", 10, "expected host:port"),
-        ("peer with a URL", "seed.example:7001", "http://seed.example:7001", 10, "expected host:port"),
-        ("port 0", "seed.example:7001", "seed.example:0", 10, "port 1 to 65535"),
-        ("public address", "accept_unsafe = []", "public_address = \"x\"", 11, "`public_address` is \"x\""),
-        ("HTTP name", "accept_unsafe = []", "http_hosts = [\"a/b\"]", 11, "is not a host name"),
-        ("unknown words", "[]", "[\"everything\"]", 11, "does not know \"everything\"; the words are"),
-        ("own name", "accept_unsafe = []", "node_name = \"self\"", 11, "neither \"self\" nor a public key"),
-        ("own name differs", "accept_unsafe = []", "node_name = \"al\"", 21, "listed as alice, but its own node_name is al"),
-        ("own key", "node_public_key = \"K1\"", "node_public_key = \"GABC\"", 2, "is not a public key"),
-        ("no key at all", "node_public_key = \"K1\"\n", "", 1, "whose configuration is this?"),
-    ]);
+    assert_refused(
+        GOOD,
+        &[
+            ("not TOML", "node_is_validator = true", "node_is_validator = ", 3, "docs/configuration.md"),
+            ("unknown key", "data_dir", "data_folder", 7, "unknown field `data_folder`"),
+            ("wrong type", "= true", "= \"yes\"", 3, "expected a boolean"),
+            ("key twice", "listen = ", "data_dir = ", 8, "duplicate key"),
+            ("no seed file", "node_seed_file = \"node.key\"\n", "", 0, "`node_seed_file` is missing"),
+            ("empty seed file", "\"node.key\"", "\"\"", 1, "`node_seed_file` is empty"),
+            ("no role", "node_is_validator = true\n", "", 0, "`node_is_validator` is missing"),
+            ("no passphrase", "network_passphrase = \"test\"\n", "", 0, "`network_passphrase` is missing"),
+            ("empty passphrase", "\"test\"", "\"\"", 5, "has 0 bytes; it has 1 to 256"),
+            ("no genesis", "genesis = \"genesis.toml\"\n", "", 0, "`genesis` is missing"),
+            ("no data folder", "data_dir = \"data\"\n", "", 0, "`data_dir` is missing"),
+            (
+                "host name to listen on",
+                "listen = \"127.0.0.1:7001\"",
+                "listen = \"localhost:7001\"",
+                8,
+                "IP address and port",
+            ),
+            ("no port", "http = \"127.0.0.1:8001\"", "http = \"127.0.0.1\"", 9, "IP address and port"),
+            ("one port twice", "127.0.0.1:8001", "127.0.0.1:7001", 0, "both 127.0.0.1:7001"),
+            ("peer without port", "seed.example:7001", "seed.example", 10, "expected host:port"),
+            ("peer with a URL", "seed.example:7001", "http://seed.example:7001", 10, "expected host:port"),
+            ("port 0", "seed.example:7001", "seed.example:0", 10, "port 1 to 65535"),
+            ("public address", "accept_unsafe = []", "public_address = \"x\"", 11, "`public_address` is \"x\""),
+            ("HTTP name", "accept_unsafe = []", "http_hosts = [\"a/b\"]", 11, "is not a host name"),
+            ("unknown words", "[]", "[\"everything\"]", 11, "does not know \"everything\"; the words are"),
+            ("own name", "accept_unsafe = []", "node_name = \"self\"", 11, "neither \"self\" nor a public key"),
+            (
+                "own name differs",
+                "accept_unsafe = []",
+                "node_name = \"al\"",
+                21,
+                "listed as alice, but its own node_name is al",
+            ),
+            ("own key", "node_public_key = \"K1\"", "node_public_key = \"GABC\"", 2, "is not a public key"),
+            ("no key at all", "node_public_key = \"K1\"\n", "", 1, "whose configuration is this?"),
+        ],
+    );
 }
 
 #[test]
 fn wrong_organisations_and_validators_are_refused_with_their_line() {
-    assert_refused(GOOD, &[
-        ("bad own home domain", "home_domain = \"alice.example\"", "home_domain = \"Alice\"", 4, "home domain \"Alice\""),
-        ("unknown own home domain", "home_domain = \"alice.example\"", "home_domain = \"x.example\"", 4, "no [[organization]] has home domain x.example"),
-        ("unknown quality", "quality = \"MEDIUM\"", "quality = \"medium\"", 15, "LOW, MEDIUM, HIGH or CRITICAL"),
-        ("no quality", "quality = \"MEDIUM\"\n", "", 13, "alice.example has no quality"),
-        ("quality twice", "quality = \"MEDIUM\"\n", "quality = \"LOW\"\nquality = \"LOW\"\n", 16, "duplicate key"),
-        ("quality of a validator", "name = \"bob\"", "quality = \"LOW\"", 28, "unknown field `quality`"),
-        ("organisation twice", "home_domain = \"bob.example\"", "home_domain = \"alice.example\"", 17, "already on line 13"),
-        ("organisation without domain", "home_domain = \"bob.example\"\nquality", "quality", 17, "`home_domain` is missing"),
-        ("HIGH with one validator", "quality = \"MEDIUM\"", "quality = \"HIGH\"", 13, "HIGH with 1 validator(s), this node among them: HIGH needs at least 3"),
-        ("CRITICAL with one validator", "bob.example\"\nquality = \"MEDIUM\"", "bob.example\"\nquality = \"CRITICAL\"", 17, "CRITICAL needs at least 3"),
-        ("nobody in it", "home_domain = \"bob.example\"\npublic_key", "home_domain = \"alice.example\"\npublic_key", 17, "bob.example has no validators"),
-        ("validator of nobody", "home_domain = \"bob.example\"\npublic_key", "public_key", 27, "bob has no home_domain"),
-        ("validator of a stranger", "home_domain = \"bob.example\"\npublic_key", "home_domain = \"eve.example\"\npublic_key", 29, "has home domain eve.example; there are: alice.example, bob.example"),
-        ("no name", "name = \"bob\"\n", "", 27, "`name` is missing"),
-        ("bad name", "name = \"bob\"", "name = \"b b\"", 28, "name \"b b\""),
-        ("name twice", "name = \"bob\"", "name = \"alice\"", 27, "a validator called alice is already on line 21"),
-        ("no key", "public_key = \"K2\"\n", "", 27, "`public_key` is missing"),
-        ("key with a typing mistake", "K2\"", "GK2\"", 30, "is not a public key"),
-        ("seed instead of a key", "K2\"", "SAAQ\"", 30, "is not a public key"),
-        ("key twice", "K2\"", "K1\"", 27, "is already on line 21"),
-        ("bad address", "bob.example:7001", "bob.example:70010", 31, "`address` is \"bob.example:70010\""),
-        ("two home domains", "home_domain = \"alice.example\"\npublic_key", "home_domain = \"bob.example\"\npublic_key", 21, "listed under bob.example, but its own home_domain is alice.example"),
-        ("watcher as validator", "= true", "= false", 21, "node_is_validator = false"),
-    ]);
+    assert_refused(
+        GOOD,
+        &[
+            (
+                "bad own home domain",
+                "home_domain = \"alice.example\"",
+                "home_domain = \"Alice\"",
+                4,
+                "home domain \"Alice\"",
+            ),
+            (
+                "unknown own home domain",
+                "home_domain = \"alice.example\"",
+                "home_domain = \"x.example\"",
+                4,
+                "no [[organization]] has home domain x.example",
+            ),
+            ("unknown quality", "quality = \"MEDIUM\"", "quality = \"medium\"", 15, "LOW, MEDIUM, HIGH or CRITICAL"),
+            ("no quality", "quality = \"MEDIUM\"\n", "", 13, "alice.example has no quality"),
+            ("quality twice", "quality = \"MEDIUM\"\n", "quality = \"LOW\"\nquality = \"LOW\"\n", 16, "duplicate key"),
+            ("quality of a validator", "name = \"bob\"", "quality = \"LOW\"", 28, "unknown field `quality`"),
+            (
+                "organisation twice",
+                "home_domain = \"bob.example\"",
+                "home_domain = \"alice.example\"",
+                17,
+                "already on line 13",
+            ),
+            (
+                "organisation without domain",
+                "home_domain = \"bob.example\"\nquality",
+                "quality",
+                17,
+                "`home_domain` is missing",
+            ),
+            (
+                "HIGH with one validator",
+                "quality = \"MEDIUM\"",
+                "quality = \"HIGH\"",
+                13,
+                "HIGH with 1 validator(s), this node among them: HIGH needs at least 3",
+            ),
+            (
+                "CRITICAL with one validator",
+                "bob.example\"\nquality = \"MEDIUM\"",
+                "bob.example\"\nquality = \"CRITICAL\"",
+                17,
+                "CRITICAL needs at least 3",
+            ),
+            (
+                "nobody in it",
+                "home_domain = \"bob.example\"\npublic_key",
+                "home_domain = \"alice.example\"\npublic_key",
+                17,
+                "bob.example has no validators",
+            ),
+            (
+                "validator of nobody",
+                "home_domain = \"bob.example\"\npublic_key",
+                "public_key",
+                27,
+                "bob has no home_domain",
+            ),
+            (
+                "validator of a stranger",
+                "home_domain = \"bob.example\"\npublic_key",
+                "home_domain = \"eve.example\"\npublic_key",
+                29,
+                "has home domain eve.example; there are: alice.example, bob.example",
+            ),
+            ("no name", "name = \"bob\"\n", "", 27, "`name` is missing"),
+            ("bad name", "name = \"bob\"", "name = \"b b\"", 28, "name \"b b\""),
+            ("name twice", "name = \"bob\"", "name = \"alice\"", 27, "a validator called alice is already on line 21"),
+            ("no key", "public_key = \"K2\"\n", "", 27, "`public_key` is missing"),
+            ("key with a typing mistake", "K2\"", "GK2\"", 30, "is not a public key"),
+            ("seed instead of a key", "K2\"", "SAAQ\"", 30, "is not a public key"),
+            ("key twice", "K2\"", "K1\"", 27, "is already on line 21"),
+            ("bad address", "bob.example:7001", "bob.example:70010", 31, "`address` is \"bob.example:70010\""),
+            (
+                "two home domains",
+                "home_domain = \"alice.example\"\npublic_key",
+                "home_domain = \"bob.example\"\npublic_key",
+                21,
+                "listed under bob.example, but its own home_domain is alice.example",
+            ),
+            ("watcher as validator", "= true", "= false", 21, "node_is_validator = false"),
+        ],
+    );
 }
 
 #[test]
@@ -164,27 +242,65 @@ fn a_file_that_trusts_nobody_or_only_low_is_refused() {
 fn wrong_quorum_sets_by_hand_are_refused_with_their_line() {
     let deep = (0..5).fold(String::from("[quorum_set]\nthreshold = 1\n"), |mut text, level| {
         let path = ".inner".repeat(level + 1);
-        let _ = writeln!(text, "[[quorum_set{path}]]\nthreshold = 1\nvalidators = [{}]", if level == 4 { "\"bob\"" } else { "" });
+        let _ = writeln!(
+            text,
+            "[[quorum_set{path}]]\nthreshold = 1\nvalidators = [{}]",
+            if level == 4 { "\"bob\"" } else { "" }
+        );
         text
     });
     let found = refusals(&format!("{GOOD}{deep}"));
     assert!(found.iter().any(|text| text.contains("nested too deep: at most 4 levels")), "{found:?}");
-    let base = format!("{GOOD}{BY_HAND}").replace("accept_unsafe = []", "accept_unsafe = [\"overrides generated quorum set\"]");
+    let base = format!("{GOOD}{BY_HAND}")
+        .replace("accept_unsafe = []", "accept_unsafe = [\"overrides generated quorum set\"]");
     assert!(load(&base).is_ok());
-    assert_refused(&base, &[
-        ("nobody of that name", "[\"alice\", \"bob\"]", "[\"alice\", \"bib\"]", 35, "names \"bib\", and no [[validator]] is called that; there are: "),
-        ("no threshold", "threshold = 2\nvalidators = [\"alice\"", "validators = [\"alice\"", 33, "`threshold` is missing"),
-        ("threshold 0", "threshold = 2", "threshold = 0", 34, "threshold 0 of 3 member(s): it is at least 1 and at most 3; 2 would be a majority"),
-        ("threshold too large", "threshold = 2", "threshold = 4", 34, "threshold 4 of 3"),
-        ("negative threshold", "threshold = 2", "threshold = -1", 34, "invalid value"),
-        ("no members", "[\"K3\", \"K4\", \"K5\"]", "[]", 38, "a quorum set without members"),
-        ("twice in one level", "\"K4\"", "\"K3\"", 39, "is already on line 39"),
-        ("twice in two levels", "\"K4\"", "\"bob\"", 39, "bob in this quorum set is already on line 35"),
-        ("self twice", "\"K4\"", "\"self\"", 39, "alice in this quorum set is already on line 35"),
-        ("below majority", "threshold = 2", "threshold = 1", 34, "threshold 1 of 3 is below majority (2)"),
-        ("inner below majority", "threshold = 2\nvalidators = [\"K3", "threshold = 1\nvalidators = [\"K3", 38, "threshold 1 of 3 is below majority (2)"),
-        ("overrides", "accept_unsafe = [\"overrides generated quorum set\"]", "", 33, "is not what the organisations give, 2 of ("),
-    ]);
+    assert_refused(
+        &base,
+        &[
+            (
+                "nobody of that name",
+                "[\"alice\", \"bob\"]",
+                "[\"alice\", \"bib\"]",
+                35,
+                "names \"bib\", and no [[validator]] is called that; there are: ",
+            ),
+            (
+                "no threshold",
+                "threshold = 2\nvalidators = [\"alice\"",
+                "validators = [\"alice\"",
+                33,
+                "`threshold` is missing",
+            ),
+            (
+                "threshold 0",
+                "threshold = 2",
+                "threshold = 0",
+                34,
+                "threshold 0 of 3 member(s): it is at least 1 and at most 3; 2 would be a majority",
+            ),
+            ("threshold too large", "threshold = 2", "threshold = 4", 34, "threshold 4 of 3"),
+            ("negative threshold", "threshold = 2", "threshold = -1", 34, "invalid value"),
+            ("no members", "[\"K3\", \"K4\", \"K5\"]", "[]", 38, "a quorum set without members"),
+            ("twice in one level", "\"K4\"", "\"K3\"", 39, "is already on line 39"),
+            ("twice in two levels", "\"K4\"", "\"bob\"", 39, "bob in this quorum set is already on line 35"),
+            ("self twice", "\"K4\"", "\"self\"", 39, "alice in this quorum set is already on line 35"),
+            ("below majority", "threshold = 2", "threshold = 1", 34, "threshold 1 of 3 is below majority (2)"),
+            (
+                "inner below majority",
+                "threshold = 2\nvalidators = [\"K3",
+                "threshold = 1\nvalidators = [\"K3",
+                38,
+                "threshold 1 of 3 is below majority (2)",
+            ),
+            (
+                "overrides",
+                "accept_unsafe = [\"overrides generated quorum set\"]",
+                "",
+                33,
+                "is not what the organisations give, 2 of (",
+            ),
+        ],
+    );
 }
 
 #[test]
@@ -311,14 +427,21 @@ fn thirty_validators_of_fourteen_domains_give_one_exact_tree() {
             for _ in 0..validators {
                 n += 1;
                 let key = node_strkey(key(n));
-                let _ = writeln!(text, "[[validator]]\nname = \"v{n}\"\nhome_domain = \"{domain}\"\npublic_key = \"{key}\"");
+                let _ = writeln!(
+                    text,
+                    "[[validator]]\nname = \"v{n}\"\nhome_domain = \"{domain}\"\npublic_key = \"{key}\""
+                );
             }
         }
     }
     let config = load_bytes(text.as_bytes(), Keys::Ignored).unwrap();
     let tree = tree::tree(&config.trust.quorum_set, config.node, &config.trust.directory, "");
     // The order inside a level is that of the keys; what is compared is every level's shape and whose it is.
-    let mut shape: Vec<&str> = tree.lines().filter(|line| line.contains(" of ")).map(|line| line.trim_start_matches(['│', '├', '└', '─', ' '])).collect();
+    let mut shape: Vec<&str> = tree
+        .lines()
+        .filter(|line| line.contains(" of "))
+        .map(|line| line.trim_start_matches(['│', '├', '└', '─', ' ']))
+        .collect();
     shape.sort_unstable();
     let mut wanted = vec!["3 of 3".to_owned(), "4 of 5".to_owned(), "4 of 5".to_owned(), "3 of 4".to_owned()];
     wanted.extend((1..=2).map(|i| format!("2 of 3 · critical{i}.example")));
@@ -327,7 +450,8 @@ fn thirty_validators_of_fourteen_domains_give_one_exact_tree() {
     wanted.sort_unstable();
     assert_eq!(shape, wanted);
     assert_eq!((config.safety.nodes, config.safety.organizations), (30, 14));
-    let (QuorumSetOrigin::Generated(generated), Intersection::Intersects) = (&config.trust.origin, &config.safety.intersection)
+    let (QuorumSetOrigin::Generated(generated), Intersection::Intersects) =
+        (&config.trust.origin, &config.safety.intersection)
     else {
         panic!("{:?} {:?}", config.trust.origin, config.safety.intersection)
     };

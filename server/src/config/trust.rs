@@ -84,7 +84,8 @@ pub(super) fn resolve(
         let origin = QuorumSetOrigin::Generated(generated);
         return Some((Trust { quorum_set, origin, directory }, BTreeSet::new()));
     };
-    let mut hand = ByHand { own: own.id, directory: &directory, accepted, seen: BTreeMap::new(), used: BTreeSet::new() };
+    let mut hand =
+        ByHand { own: own.id, directory: &directory, accepted, seen: BTreeMap::new(), used: BTreeSet::new() };
     let quorum_set = hand.build(by_hand, problems)?.normalized();
     let mut used = hand.used;
     if let Some(generated) = generated.as_ref().filter(|generated| generated.quorum_set != quorum_set) {
@@ -185,10 +186,8 @@ fn validator(
         problems.keep(&span, entry.public_key.as_ref().ok_or_else(|| missing("public_key", "public_key = \"G…\"")));
     let name = name.and_then(|text| problems.keep(&text.span(), NodeName::parse(text.get_ref())));
     let key = key.and_then(|text| problems.keep(&text.span(), node_from_strkey(text.get_ref()).map_err(Problem::Key)));
-    let address = entry
-        .address
-        .as_ref()
-        .and_then(|text| problems.keep(&text.span(), HostPort::parse("address", text.get_ref())));
+    let address =
+        entry.address.as_ref().and_then(|text| problems.keep(&text.span(), HostPort::parse("address", text.get_ref())));
     let home_domain = entry.home_domain.as_ref().and_then(|text| {
         let domain = problems.keep(&text.span(), HomeDomain::parse(text.get_ref()))?;
         check_known(&domain, organizations, Some(text.span()), problems);
@@ -340,11 +339,7 @@ impl ByHand<'_> {
     fn member(&mut self, text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<NodeId> {
         let (span, text) = (text.span(), text.get_ref().as_str());
         let named = || self.directory.iter().find(|(_, known)| known.name.as_str() == text).map(|(id, _)| *id);
-        let id = if text == OWN_NAME {
-            Some(self.own)
-        } else {
-            named().or_else(|| node_from_strkey(text).ok())
-        };
+        let id = if text == OWN_NAME { Some(self.own) } else { named().or_else(|| node_from_strkey(text).ok()) };
         let Some(id) = id else {
             let known = list(self.directory.values().map(|known| known.name.as_str()));
             problems.at(&span, Problem::UnknownMember { found: shortened(text), known });

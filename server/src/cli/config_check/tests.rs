@@ -35,12 +35,7 @@ fn report(folder: &tempfile::TempDir) -> Report {
 
 #[test]
 fn files_that_are_safe_alone_can_split_together() {
-    let folder = folder(&[
-        ("a", 2, &["a", "b"]),
-        ("b", 2, &["a", "b"]),
-        ("c", 2, &["c", "d"]),
-        ("d", 2, &["c", "d"]),
-    ]);
+    let folder = folder(&[("a", 2, &["a", "b"]), ("b", 2, &["a", "b"]), ("c", 2, &["c", "d"]), ("d", 2, &["c", "d"])]);
     let report = report(&folder);
     assert!(report.errors.is_empty());
     let error = report.verdict().unwrap_err();
@@ -54,15 +49,13 @@ fn files_that_are_safe_alone_can_split_together() {
 
 #[test]
 fn a_network_that_agrees_is_explained_and_good() {
-    let folder = folder(&[
-        ("a", 2, &["a", "b", "c"]),
-        ("b", 2, &["a", "b", "c"]),
-        ("c", 2, &["a", "b", "c"]),
-    ]);
+    let folder = folder(&[("a", 2, &["a", "b", "c"]), ("b", 2, &["a", "b", "c"]), ("c", 2, &["a", "b", "c"])]);
     let report = report(&folder);
     report.verdict().unwrap();
     let text = report.text();
-    for wanted in ["2 of 3\n", "├─ a (this node)", "written by hand", "any 1 of 3 node(s) may stop", "every two quorums share"] {
+    for wanted in
+        ["2 of 3\n", "├─ a (this node)", "written by hand", "any 1 of 3 node(s) may stop", "every two quorums share"]
+    {
         assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
     }
 }
