@@ -73,7 +73,7 @@ impl NodeSearch<'_, '_> {
             self.found.push(failed);
             return Ok(());
         }
-        if self.at_least(&up, &kept).is_none_or(|least| least > size) {
+        if at_least(self.network, &up, &kept).is_none_or(|least| least > size) {
             return Ok(());
         }
         let Some(left) = size.checked_sub(1) else { return Ok(()) };
@@ -87,21 +87,18 @@ impl NodeSearch<'_, '_> {
         }
         Ok(())
     }
+}
 
-    /// At least so many nodes of the quorum `up` have to fail; `None` if no number helps while `kept` stay up.
-    ///
-    /// Either all of `up` fails, or somebody in it stays and has every slice inside `up` broken.
-    fn at_least(&self, up: &NodeSet, kept: &NodeSet) -> Option<usize> {
-        let everybody = (!up.intersects(kept)).then_some(up.len());
-        let somebody = up
-            .iter()
-            .filter_map(|node| self.network.demand(node))
-            .filter_map(|demand| demand.cost_to_block(up, kept))
-            .min();
-        match (everybody, somebody) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+/// At least so many nodes of the quorum `up` have to fail; `None` if no number helps while `kept` stay up.
+///
+/// Either all of `up` fails, or somebody in it stays and has every slice inside `up` broken.
+fn at_least(network: &Network, up: &NodeSet, kept: &NodeSet) -> Option<usize> {
+    let everybody = (!up.intersects(kept)).then_some(up.len());
+    let somebody =
+        up.iter().filter_map(|node| network.demand(node)).filter_map(|demand| demand.cost_to_block(up, kept)).min();
+    match (everybody, somebody) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 
@@ -115,13 +112,18 @@ struct GroupSearch<'n, 'b> {
 impl GroupSearch<'_, '_> {
     fn run(&mut self, failed: &[usize], kept: &[usize], size: usize) -> Result<Option<Vec<usize>>, OutOfBudget> {
         self.budget.step()?;
-        let down = failed.iter().filter_map(|i| self.groups.get(*i));
-        let down = down.fold(NodeSet::new(), |down, group| down.union(&group.nodes));
-        let quorum = some_minimal_quorum(self.network, &self.network.all().difference(&down));
-        if quorum.is_empty() {
+        let up = greatest_quorum(self.network, &self.network.all().difference(&self.nodes(failed)));
+        if up.is_empty() {
             return Ok(Some(failed.to_vec()));
         }
+        // A group takes out no more nodes than the largest has.
+        let largest = self.groups.iter().map(|group| group.nodes.len()).max().unwrap_or(0);
+        let reach = size.saturating_mul(largest);
+        if at_least(self.network, &up, &self.nodes(kept)).is_none_or(|least| least > reach) {
+            return Ok(None);
+        }
         let Some(left) = size.checked_sub(1) else { return Ok(None) };
+        let quorum = some_minimal_quorum(self.network, &up);
         let mut kept = kept.to_vec();
         let touched = self.groups.iter().enumerate().filter(|(_, group)| group.nodes.intersects(&quorum));
         for (index, _) in touched {
@@ -135,6 +137,11 @@ impl GroupSearch<'_, '_> {
             kept.push(index);
         }
         Ok(None)
+    }
+
+    fn nodes(&self, chosen: &[usize]) -> NodeSet {
+        let groups = chosen.iter().filter_map(|index| self.groups.get(*index));
+        groups.fold(NodeSet::new(), |nodes, group| nodes.union(&group.nodes))
     }
 }
 
@@ -189,6 +196,14 @@ mod tests {
         let (network, groups) = brute::tier(7, 3, 5, 2);
         assert_eq!(smallest(&network, &mut Budget::default()).unwrap().len(), 6);
         assert_eq!(smallest_of_groups(&network, &groups, &mut Budget::default()).unwrap().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn many_equal_nodes_are_no_long_search() {
+        let (network, groups) = brute::tier(27, 1, 19, 1);
+        let mut budget = Budget::steps(1_000);
+        assert_eq!(smallest(&network, &mut budget).unwrap().len(), 9);
+        assert_eq!(smallest_of_groups(&network, &groups, &mut budget).unwrap().unwrap().len(), 9);
     }
 
     #[test]

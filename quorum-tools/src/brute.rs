@@ -15,10 +15,7 @@ pub(crate) fn networks() -> impl Strategy<Value = Network> {
         .prop_flat_map(|nodes| {
             let set = proptest::option::weighted(0.95, quorum_set(nodes)).boxed();
             // Half of the networks share one set, as real ones nearly do.
-            prop_oneof![
-                proptest::collection::vec(set.clone(), nodes),
-                set.prop_map(move |set| vec![set; nodes]),
-            ]
+            prop_oneof![proptest::collection::vec(set.clone(), nodes), set.prop_map(move |set| vec![set; nodes]),]
         })
         .prop_map(|sets| Network::new(sets.into_iter().enumerate().map(|(i, set)| (id(i), set))).unwrap())
 }
@@ -58,10 +55,7 @@ pub(crate) fn tier(orgs: usize, nodes: usize, org_threshold: u32, node_threshold
     let inner = |org| QuorumSet::new(node_threshold, members(org).into_iter().map(id).collect(), vec![]).unwrap();
     let set = QuorumSet::new(org_threshold, vec![], (0..orgs).map(inner).collect()).unwrap();
     let network = Network::new((0..orgs * nodes).map(|i| (id(i), Some(set.clone())))).unwrap();
-    let group = |org: usize| Group {
-        name: org.to_string(),
-        nodes: members(org).into_iter().map(NodeIndex).collect(),
-    };
+    let group = |org: usize| Group { name: org.to_string(), nodes: members(org).into_iter().map(NodeIndex).collect() };
     (network, (0..orgs).map(group).collect())
 }
 

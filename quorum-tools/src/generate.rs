@@ -320,10 +320,10 @@ mod tests {
         let orgs = [org("c", Quality::Critical, &[1, 2, 3]), org("l", Quality::Low, &[4])];
         let generated = generate(&orgs).unwrap();
         assert_eq!(text(&generated.quorum_set), "2(4 2(1 2 3))");
-        assert_eq!(generated.levels.iter().map(|level| level.quality).collect::<Vec<_>>(), [
-            Quality::Critical,
-            Quality::Low
-        ]);
+        assert_eq!(
+            generated.levels.iter().map(|level| level.quality).collect::<Vec<_>>(),
+            [Quality::Critical, Quality::Low]
+        );
     }
 
     /// Thirty validators of fourteen home domains on all four levels.

@@ -1,8 +1,8 @@
 //! Do every two quorums have a node in common? If not, the network can agree on two different things.
 
 use crate::components::components;
-use crate::quorum::{Search, contains_quorum, greatest_quorum, some_minimal_quorum};
 use crate::network::Demand;
+use crate::quorum::{Search, contains_quorum, greatest_quorum, some_minimal_quorum};
 use crate::{Budget, Network, NodeSet, OutOfBudget};
 use std::ops::ControlFlow;
 
@@ -40,11 +40,7 @@ pub fn verdict(network: &Network, budget: &mut Budget) -> Verdict {
     }
 }
 
-fn inside(
-    network: &Network,
-    home: &NodeSet,
-    budget: &mut Budget,
-) -> Result<Option<(NodeSet, NodeSet)>, OutOfBudget> {
+fn inside(network: &Network, home: &NodeSet, budget: &mut Budget) -> Result<Option<(NodeSet, NodeSet)>, OutOfBudget> {
     if let Some(demand) = common_demand(network, home) {
         let minimal = |slice| some_minimal_quorum(network, &slice);
         return Ok(demand.disjoint_slices(home).map(|(a, b)| (minimal(a), minimal(b))));

@@ -119,11 +119,7 @@ impl Network {
 
     /// The nodes sorted into groups by name; every node without a name is a group of its own, named by `alone`.
     #[must_use]
-    pub fn groups(
-        &self,
-        name: impl Fn(NodeId) -> Option<String>,
-        alone: impl Fn(NodeId) -> String,
-    ) -> Vec<Group> {
+    pub fn groups(&self, name: impl Fn(NodeId) -> Option<String>, alone: impl Fn(NodeId) -> String) -> Vec<Group> {
         let mut named: BTreeMap<String, NodeSet> = BTreeMap::new();
         let mut groups = Vec::new();
         for (index, node) in self.nodes.iter().enumerate().map(|(i, node)| (NodeIndex(i), node)) {

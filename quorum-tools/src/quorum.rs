@@ -14,10 +14,8 @@ pub fn is_quorum(network: &Network, nodes: &NodeSet) -> bool {
 pub fn greatest_quorum(network: &Network, nodes: &NodeSet) -> NodeSet {
     let mut quorum = nodes.clone();
     loop {
-        let left: NodeSet = quorum
-            .iter()
-            .filter(|node| network.demand(*node).is_some_and(|demand| demand.is_slice(&quorum)))
-            .collect();
+        let left: NodeSet =
+            quorum.iter().filter(|node| network.demand(*node).is_some_and(|demand| demand.is_slice(&quorum))).collect();
         if left == quorum {
             return quorum;
         }

@@ -160,7 +160,8 @@ fn same_network(configs: &[Config]) -> Result<(), CliError> {
         }
         if let Some(other) = nodes.insert(config.node, &config.file) {
             let key = node_strkey(config.node);
-            let message = format!("{} and {file} are both of the node {key}: give each node its own key", other.display());
+            let message =
+                format!("{} and {file} are both of the node {key}: give each node its own key", other.display());
             return Err(CliError::new(Exit::Config, message));
         }
     }
@@ -223,9 +224,7 @@ impl Report {
     fn json(&self) -> String {
         let problem = |errors: &ConfigErrors| -> Vec<Value> {
             let file = errors.file.display().to_string();
-            let one = |located: &crate::config::Located| {
-                json!({ "file": file, "line": located.line, "message": located.problem.to_string() })
-            };
+            let one = |located: &crate::config::Located| json!({ "file": file, "line": located.line, "message": located.problem.to_string() });
             errors.problems.iter().map(one).collect()
         };
         let together = self.together.as_ref().map(|Together { directory, safety, assumed }| {
@@ -336,9 +335,7 @@ fn config_json(config: &Config) -> Value {
 }
 
 fn set_json(set: &QuorumSet, directory: &Directory) -> Value {
-    let validator = |node: &NodeId| {
-        json!({ "name": tree::name(*node, directory), "public_key": node_strkey(*node) })
-    };
+    let validator = |node: &NodeId| json!({ "name": tree::name(*node, directory), "public_key": node_strkey(*node) });
     json!({
         "threshold": set.threshold(),
         "validators": set.validators().iter().map(validator).collect::<Vec<_>>(),

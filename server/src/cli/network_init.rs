@@ -26,9 +26,9 @@ const HTTP_PORT_OFFSET: u16 = 1000;
 
 /// Organisations are called so as long as the names last.
 const ORGANIZATION_NAMES: [&str; 26] = [
-    "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima", "mike",
-    "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "xray", "yankee",
-    "zulu",
+    "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima",
+    "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "xray",
+    "yankee", "zulu",
 ];
 
 /// Make keys, configurations and genesis for a network of N organisations with M validators each, on this machine.
@@ -325,9 +325,7 @@ fn make_node(plan: &Plan, index: usize) -> Result<NodeFiles, CliError> {
 }
 
 fn organization_name(index: usize) -> String {
-    ORGANIZATION_NAMES
-        .get(index)
-        .map_or_else(|| format!("org-{}", index.saturating_add(1)), |name| (*name).to_owned())
+    ORGANIZATION_NAMES.get(index).map_or_else(|| format!("org-{}", index.saturating_add(1)), |name| (*name).to_owned())
 }
 
 /// What differs from node to node.

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Exit;
 use crate::key::KeyError;
-use fba_core::{DEPTH_MAX, VALIDATORS_MAX};
+use fba_core::QuorumSetError;
 use quorum_tools::generate::Quality;
 use std::fmt;
 use std::io;
@@ -126,7 +126,9 @@ pub enum Problem {
     #[error("`{0}` is empty; write a value or remove the line")]
     Empty(&'static str),
     /// Not `ip:port`.
-    #[error("`{key}` is {text:?}: this node listens on an IP address and port, such as \"127.0.0.1:7001\" or \"[::]:7001\"")]
+    #[error(
+        "`{key}` is {text:?}: this node listens on an IP address and port, such as \"127.0.0.1:7001\" or \"[::]:7001\""
+    )]
     NotASocket {
         /// The key.
         key: &'static str,
@@ -137,7 +139,9 @@ pub enum Problem {
     #[error("`listen` and `http` are both {0}: give each its own port")]
     SamePort(String),
     /// Not `host:port`.
-    #[error("`{key}` is {text:?}: expected host:port, such as \"node.example:7001\" or \"[::1]:7001\", port 1 to 65535")]
+    #[error(
+        "`{key}` is {text:?}: expected host:port, such as \"node.example:7001\" or \"[::1]:7001\", port 1 to 65535"
+    )]
     NotAHostPort {
         /// The key.
         key: &'static str,
@@ -214,7 +218,9 @@ pub enum Problem {
     #[error("quality {0:?}: it is LOW, MEDIUM, HIGH or CRITICAL")]
     UnknownQuality(String),
     /// No quality.
-    #[error("organisation {0} has no quality, which generating a quorum set needs; add quality = \"MEDIUM\" (or LOW, HIGH, CRITICAL)")]
+    #[error(
+        "organisation {0} has no quality, which generating a quorum set needs; add quality = \"MEDIUM\" (or LOW, HIGH, CRITICAL)"
+    )]
     NoQuality(String),
     /// Twice the same.
     #[error("{what} is already on line {first}; {rule}")]
@@ -263,7 +269,9 @@ pub enum Problem {
         own: String,
     },
     /// A watcher among the validators.
-    #[error("this node is listed as a validator, but node_is_validator = false: others would wait for votes it never casts")]
+    #[error(
+        "this node is listed as a validator, but node_is_validator = false: others would wait for votes it never casts"
+    )]
     ListedWatcher,
     /// Too few.
     #[error(
@@ -289,7 +297,9 @@ pub enum Problem {
     #[error("this file trusts nobody: add [[organization]] and [[validator]] entries, or a [quorum_set] by hand")]
     NobodyTrusted,
     /// Validators but no way to a quorum set.
-    #[error("there are validators but no [[organization]] to generate a quorum set from; add them, or a [quorum_set] by hand")]
+    #[error(
+        "there are validators but no [[organization]] to generate a quorum set from; add them, or a [quorum_set] by hand"
+    )]
     NoOrganizations,
 
     // Quorum sets
@@ -305,7 +315,9 @@ pub enum Problem {
     #[error("a quorum set without members: list validators, or inner sets as [[quorum_set.inner]]")]
     NoMembers,
     /// Threshold out of range.
-    #[error("threshold {threshold} of {members} member(s): it is at least 1 and at most {members}; {majority} would be a majority")]
+    #[error(
+        "threshold {threshold} of {members} member(s): it is at least 1 and at most {members}; {majority} would be a majority"
+    )]
     Threshold {
         /// The threshold.
         threshold: u32,
@@ -314,12 +326,9 @@ pub enum Problem {
         /// The smallest safe one.
         majority: u32,
     },
-    /// Too deep.
-    #[error("inner sets more than {DEPTH_MAX} levels deep; merge some levels")]
-    TooDeep,
-    /// Too many.
-    #[error("{0} validators in the quorum set: at most {VALIDATORS_MAX}; trust fewer")]
-    TooMany(u32),
+    /// Too deep, or too many validators.
+    #[error("{0}")]
+    QuorumSet(QuorumSetError),
     /// Two of its slices may have nobody in common.
     #[error(
         "threshold {threshold} of {members} is below majority ({majority}): two halves could agree on different things; \

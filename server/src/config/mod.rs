@@ -257,9 +257,8 @@ impl Plain {
     /// Validators first: their keys are known. An address given twice is called once.
     fn peers(&self, node: NodeId, directory: &Directory) -> Vec<Peer> {
         let others = directory.iter().filter(|(id, _)| **id != node);
-        let mut peers: Vec<Peer> = others
-            .filter_map(|(id, known)| Some(Peer { address: known.address.clone()?, key: Some(*id) }))
-            .collect();
+        let mut peers: Vec<Peer> =
+            others.filter_map(|(id, known)| Some(Peer { address: known.address.clone()?, key: Some(*id) })).collect();
         let own = directory.get(&node).and_then(|known| known.address.as_ref());
         let mut seen: BTreeSet<&HostPort> = own.into_iter().chain(&self.public_address).collect();
         let known: BTreeSet<HostPort> = peers.iter().map(|peer| peer.address.clone()).collect();

@@ -141,7 +141,9 @@ mod tests {
         for text in ["node.example:7001", "127.0.0.1:1", "[::1]:65535", "localhost:80"] {
             assert_eq!(HostPort::parse("k", text).unwrap().to_string(), text);
         }
-        for text in ["", "node", "node:", ":1", "node:0", "node:65536", "::1:5", "http://x:1", "1.2.3:5", "[x]:1", "a b:1"] {
+        for text in
+            ["", "node", "node:", ":1", "node:0", "node:65536", "::1:5", "http://x:1", "1.2.3:5", "[x]:1", "a b:1"]
+        {
             assert!(HostPort::parse("k", text).is_err(), "{text}");
         }
     }

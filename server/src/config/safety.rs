@@ -1,12 +1,15 @@
 //! What a quorum set, or the sets of several files together, can stand: who must fail before the network halts, and
 //! whether it can split.
 
-use super::trust::Directory;
 use super::tree;
+use super::trust::Directory;
 use fba_core::{NodeId, QuorumSet};
 use quorum_tools::intersection::{Verdict, verdict};
 use quorum_tools::{Budget, Group, Network, OutOfBudget, blocking};
 use std::collections::BTreeMap;
+
+/// Steps for each question: about a second for a few dozen nodes with sets of their own.
+const BUDGET: Budget = Budget::steps(20_000);
 
 /// What a network can stand.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,7 +45,7 @@ pub enum Intersection {
 pub fn assess(sets: BTreeMap<NodeId, QuorumSet>, directory: &Directory) -> Safety {
     let sets = sets.into_iter().map(|(node, set)| (node, Some(set)));
     let network = Network::new(sets).expect("keys of a map are distinct");
-    let intersection = match verdict(&network, &mut Budget::default()) {
+    let intersection = match verdict(&network, &mut BUDGET.clone()) {
         Verdict::Intersects => Intersection::Intersects,
         Verdict::Splits(a, b) => Intersection::Splits(network.ids(&a), network.ids(&b)),
         Verdict::NoQuorum => Intersection::NoQuorum,
@@ -54,13 +57,13 @@ pub fn assess(sets: BTreeMap<NodeId, QuorumSet>, directory: &Directory) -> Safet
         intersection,
         halting_organizations: halting_groups(&network, &groups),
         organizations: groups.len(),
-        halting_nodes: known(blocking::smallest(&network, &mut Budget::default())).map(|set| network.ids(&set)),
+        halting_nodes: known(blocking::smallest(&network, &mut BUDGET.clone())).map(|set| network.ids(&set)),
         nodes: network.len(),
     }
 }
 
 fn halting_groups(network: &Network, groups: &[Group]) -> Option<Vec<String>> {
-    let chosen = known(blocking::smallest_of_groups(network, groups, &mut Budget::default()))?;
+    let chosen = known(blocking::smallest_of_groups(network, groups, &mut BUDGET.clone()))?;
     // All groups together are all nodes, which halts anything.
     let chosen = chosen.unwrap_or_default();
     Some(chosen.iter().filter_map(|i| groups.get(*i)).map(|group| group.name.clone()).collect())
@@ -79,4 +82,3 @@ pub(super) fn shared(own: NodeId, set: &QuorumSet) -> BTreeMap<NodeId, QuorumSet
 pub(super) fn is_alone(own: NodeId, set: &QuorumSet) -> bool {
     set.nodes().into_iter().all(|node| node == own)
 }
-

@@ -60,13 +60,18 @@ fn branches(set: &QuorumSet, own: NodeId, directory: &Directory, indent: &str, t
     let last = (set.members() as usize).saturating_sub(1);
     let whole = home_domain(set, directory).is_some();
     let joint = |index: usize| if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-    for (index, node) in set.validators().iter().enumerate() {
+    // For people, members go by name; in the set itself they go by key.
+    let mut validators: Vec<_> = set.validators().iter().collect();
+    validators.sort_by_key(|node| name(**node, directory));
+    let mut inner_sets: Vec<_> = set.inner_sets().iter().collect();
+    inner_sets.sort_by_key(|set| (home_domain(set, directory).is_none(), home_domain(set, directory)));
+    for (index, node) in validators.into_iter().enumerate() {
         let domain = directory.get(node).and_then(|known| known.home_domain.as_ref()).filter(|_| !whole);
         let domain = domain.map(|domain| format!(" · {domain}")).unwrap_or_default();
         let this = if *node == own { " (this node)" } else { "" };
         let _infallible = writeln!(text, "{indent}{}{}{this}{domain}", joint(index).0, name(*node, directory));
     }
-    for (index, inner) in set.inner_sets().iter().enumerate() {
+    for (index, inner) in inner_sets.into_iter().enumerate() {
         let (branch, below) = joint(set.validators().len().saturating_add(index));
         let _infallible = writeln!(text, "{indent}{branch}{}", heading(inner, directory));
         branches(inner, own, directory, &format!("{indent}{below}"), text);

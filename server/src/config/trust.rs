@@ -6,7 +6,7 @@ use super::raw::{Raw, RawOrganization, RawQuorumSet, RawValidator};
 use super::source::Problems;
 use super::tree;
 use crate::key::{node_from_strkey, node_strkey};
-use fba_core::{NodeId, QuorumSet, QuorumSetError};
+use fba_core::{NodeId, QuorumSet};
 use quorum_tools::generate::{GenerateError, Generated, Organization, Quality, generate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -84,7 +84,8 @@ pub(super) fn resolve(
         let origin = QuorumSetOrigin::Generated(generated);
         return Some((Trust { quorum_set, origin, directory }, BTreeSet::new()));
     };
-    let mut hand = ByHand { own: own.id, directory: &directory, accepted, seen: BTreeMap::new(), used: BTreeSet::new() };
+    let mut hand =
+        ByHand { own: own.id, directory: &directory, accepted, seen: BTreeMap::new(), used: BTreeSet::new() };
     let quorum_set = hand.build(by_hand, problems)?.normalized();
     let mut used = hand.used;
     if let Some(generated) = generated.as_ref().filter(|generated| generated.quorum_set != quorum_set) {
@@ -185,10 +186,8 @@ fn validator(
         problems.keep(&span, entry.public_key.as_ref().ok_or_else(|| missing("public_key", "public_key = \"G…\"")));
     let name = name.and_then(|text| problems.keep(&text.span(), NodeName::parse(text.get_ref())));
     let key = key.and_then(|text| problems.keep(&text.span(), node_from_strkey(text.get_ref()).map_err(Problem::Key)));
-    let address = entry
-        .address
-        .as_ref()
-        .and_then(|text| problems.keep(&text.span(), HostPort::parse("address", text.get_ref())));
+    let address =
+        entry.address.as_ref().and_then(|text| problems.keep(&text.span(), HostPort::parse("address", text.get_ref())));
     let home_domain = entry.home_domain.as_ref().and_then(|text| {
         let domain = problems.keep(&text.span(), HomeDomain::parse(text.get_ref()))?;
         check_known(&domain, organizations, Some(text.span()), problems);
@@ -301,9 +300,11 @@ fn check_organization(
 
 fn of_generate(error: GenerateError) -> Problem {
     match error {
-        GenerateError::QuorumSet(QuorumSetError::ValidatorCount(count)) => Problem::TooMany(count),
-        // Organisations and keys are told apart, counted, and on four levels at most by construction.
-        other => unreachable!("organisations were checked before: {other}"),
+        GenerateError::QuorumSet(error) => Problem::QuorumSet(error),
+        // Organisations come from a map, and were counted.
+        other @ (GenerateError::Empty
+        | GenerateError::DuplicateOrganization(_)
+        | GenerateError::TooFewValidators { .. }) => unreachable!("organisations were checked before: {other}"),
     }
 }
 
@@ -332,17 +333,13 @@ impl ByHand<'_> {
         let validators = validators.into_iter().collect::<Option<Vec<_>>>()?;
         let inner = inner.into_iter().collect::<Option<Vec<_>>>()?;
         let built = QuorumSet::new(threshold, validators, inner);
-        problems.keep(&raw.span(), built.map_err(|error| self.refused(error)))
+        problems.keep(&raw.span(), built.map_err(Problem::QuorumSet))
     }
 
     fn member(&mut self, text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<NodeId> {
         let (span, text) = (text.span(), text.get_ref().as_str());
         let named = || self.directory.iter().find(|(_, known)| known.name.as_str() == text).map(|(id, _)| *id);
-        let id = if text == OWN_NAME {
-            Some(self.own)
-        } else {
-            named().or_else(|| node_from_strkey(text).ok())
-        };
+        let id = if text == OWN_NAME { Some(self.own) } else { named().or_else(|| node_from_strkey(text).ok()) };
         let Some(id) = id else {
             let known = list(self.directory.values().map(|known| known.name.as_str()));
             problems.at(&span, Problem::UnknownMember { found: shortened(text), known });
@@ -381,15 +378,6 @@ impl ByHand<'_> {
             self.used.insert(Unsafe::ThresholdBelowMajority);
         }
         Some(())
-    }
-
-    fn refused(&self, error: QuorumSetError) -> Problem {
-        match error {
-            QuorumSetError::TooDeep => Problem::TooDeep,
-            QuorumSetError::ValidatorCount(count) => Problem::TooMany(count),
-            // Told before with a line of their own.
-            other => unreachable!("members and threshold were checked before: {other}"),
-        }
     }
 }
 
