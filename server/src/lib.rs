@@ -5,7 +5,7 @@
 pub mod cbor;
 pub mod cli;
 pub mod herder;
-mod history;
+pub mod history;
 pub mod http;
 pub mod key;
 pub mod ledger;

@@ -6,7 +6,7 @@ pub mod data;
 pub mod exit;
 pub mod ledger;
 pub mod pay;
-mod signing;
+pub mod signing;
 pub mod status;
 pub mod text;
 pub mod tx;

@@ -37,7 +37,7 @@ pub fn table(headings: &[&str]) -> Table {
 pub fn facts(facts: &[(&str, String)]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    facts.iter().for_each(|(what, value)| drop(table.add_row([*what, value.as_str()])));
+    table.add_rows(facts.iter().map(|(what, value)| [*what, value.as_str()]));
     table
 }
 

@@ -67,7 +67,7 @@ impl Events {
 
 /// What one line of a stream can be.
 #[derive(Clone, Debug, PartialEq)]
-enum Line {
+pub(crate) enum Line {
     Event(Event),
     Lagged(dto::Lagged),
     Reset(dto::Reset),
@@ -144,7 +144,7 @@ impl Feed {
     }
 
     /// The next line; `None` ends the stream.
-    async fn next(&mut self) -> Option<Line> {
+    pub(crate) async fn next(&mut self) -> Option<Line> {
         loop {
             if let Some(line) = self.lines.pop_front() {
                 return Some(line);
