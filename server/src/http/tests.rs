@@ -653,3 +653,15 @@ fn a_port_in_use_is_an_error_that_names_it() {
     let error = start(&config, state).err().expect("the port is taken").to_string();
     assert!(error.contains(&node.handle.local_addr().to_string()), "{error}");
 }
+
+#[test]
+fn the_manual_quotes_the_ledgers_own_vectors() {
+    let manual = include_str!("../../../docs/http.md");
+    for vector in [
+        include_str!("../ledger/vectors/transaction_body.hex"),
+        include_str!("../ledger/vectors/transaction.hex"),
+        include_str!("../ledger/vectors/transaction_hash.hex"),
+    ] {
+        assert!(manual.contains(vector.trim()), "docs/http.md does not have {vector}");
+    }
+}
