@@ -135,7 +135,9 @@ impl Client {
         };
         match serde_json::from_slice::<dto::ErrorBody>(body) {
             Ok(known) => CliError::new(exit, known.error.message),
-            Err(_) => CliError::new(exit, format!("{} answered with HTTP status {status}; is it an fba node?", self.base)),
+            Err(_) => {
+                CliError::new(exit, format!("{} answered with HTTP status {status}; is it an fba node?", self.base))
+            }
         }
     }
 

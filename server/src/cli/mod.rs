@@ -8,6 +8,8 @@ pub mod ledger;
 pub mod pay;
 pub mod signing;
 pub mod status;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod tx;
 pub mod watch;

@@ -62,7 +62,8 @@ impl<'a> Signing<'a> {
     pub(crate) fn submit(&self, operations: Vec<Operation>) -> Result<Exit, CliError> {
         let source = AccountId::of(&self.key);
         let Some(account) = self.client.find::<dto::Account>(&account_path(source))? else {
-            let message = format!("the account {source} of the key file does not exist: pay to it first, which opens it");
+            let message =
+                format!("the account {source} of the key file does not exist: pay to it first, which opens it");
             return Err(CliError::new(Exit::No, message));
         };
         let mut transaction = Transaction::new(source, account.next_sequence, operations);

@@ -99,6 +99,9 @@ mod tests {
 
     #[test]
     fn durations_have_the_unit_one_would_say() {
-        assert_eq!([0, 999, 1500, 61_000, 3_720_000].map(duration), ["0 ms", "999 ms", "1.5 s", "1 min 1 s", "1 h 2 min"]);
+        assert_eq!(
+            [0, 999, 1500, 61_000, 3_720_000].map(duration),
+            ["0 ms", "999 ms", "1.5 s", "1 min 1 s", "1 h 2 min"]
+        );
     }
 }

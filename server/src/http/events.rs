@@ -3,10 +3,10 @@
 //! Consensus publishes and never waits: the broadcast is bounded, a slow reader loses events and is told so. A reader
 //! that names the last ledger it has seen gets the ones it lacks from the store first.
 
-use crate::http::{Stop, dto};
 use crate::http::error::ApiError;
 use crate::http::history::Reads;
 use crate::http::view::Published;
+use crate::http::{Stop, dto};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
 use std::collections::VecDeque;

@@ -212,8 +212,12 @@ async fn next_answer<T>(answers: &Receiver<T>, limit: Duration) -> Result<T, Api
 }
 
 fn queue_full() -> ApiError {
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", "the transaction queue is full; send the same bytes later")
-        .retry_after(1)
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "queue_full",
+        "the transaction queue is full; send the same bytes later",
+    )
+    .retry_after(1)
 }
 
 fn stopping() -> ApiError {

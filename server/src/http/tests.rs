@@ -20,7 +20,8 @@ struct Table {
 }
 
 fn ledger(sequence: u64) -> dto::Ledger {
-    let hash = |n: u64| Hash(std::array::from_fn(|i| if i == 31 { u8::try_from(n % 256).unwrap() } else { 0 })).to_string();
+    let hash =
+        |n: u64| Hash(std::array::from_fn(|i| if i == 31 { u8::try_from(n % 256).unwrap() } else { 0 })).to_string();
     dto::Ledger {
         sequence,
         hash: hash(sequence),
@@ -78,7 +79,7 @@ impl History for Table {
     }
 }
 
-fn key(seed: u8) -> SecretKey {
+pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }
 
@@ -108,16 +109,16 @@ fn view(sequence: u64, sync: SyncState) -> NodeView {
     }
 }
 
-struct Node {
-    handle: HttpHandle,
+pub(crate) struct Node {
+    pub(crate) handle: HttpHandle,
     view: Published,
     events: Events,
-    requests: async_channel::Receiver<Request>,
+    pub(crate) requests: async_channel::Receiver<Request>,
     table: Arc<Table>,
     metrics: Arc<Metrics>,
 }
 
-fn node() -> Node {
+pub(crate) fn node() -> Node {
     node_with(Limits::default(), 4)
 }
 
@@ -322,7 +323,9 @@ fn every_question_has_its_status() {
             assert!(!answer.code().is_empty(), "{method} {path}");
         }
         let policy = answer.header("content-security-policy").unwrap_or_else(|| panic!("{path} has no policy"));
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'") && policy.contains("frame-ancestors 'none'"));
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'") && policy.contains("frame-ancestors 'none'")
+        );
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
         assert!(!answer.text().contains("file name"), "what the store says stays inside");
@@ -345,7 +348,8 @@ fn shapes_are_the_documented_ones() {
     assert_eq!(account["next_sequence"], 1);
     assert_eq!(account["data"][0]["text"], "greeting");
     let page = node.get("/v1/ledgers?limit=2&before=4").json();
-    let sequences: Vec<_> = page["ledgers"].as_array().unwrap().iter().map(|l| l["sequence"].as_u64().unwrap()).collect();
+    let sequences: Vec<_> =
+        page["ledgers"].as_array().unwrap().iter().map(|l| l["sequence"].as_u64().unwrap()).collect();
     assert_eq!(sequences, [3, 2]);
     let quorum = node.get("/v1/quorum").json();
     assert_eq!(quorum["nodes"][0]["state"], "agree");
@@ -362,7 +366,8 @@ fn a_head_request_gets_the_head_alone() {
 #[test]
 fn a_foreign_host_is_refused() {
     let node = node();
-    let with = |host: &str| node.raw(format!("GET /livez HTTP/1.1\r\n{host}Connection: close\r\n\r\n").as_bytes()).status;
+    let with =
+        |host: &str| node.raw(format!("GET /livez HTTP/1.1\r\n{host}Connection: close\r\n\r\n").as_bytes()).status;
     assert_eq!(with("Host: LocalHost.:8001\r\n"), 200);
     assert_eq!(with("Host: [::1]:8001\r\n"), 200);
     assert_eq!(with("Host: NODE.example\r\n"), 200);
@@ -439,7 +444,10 @@ fn a_submission_that_waits_is_answered_when_it_is_closed() {
     consensus.join().unwrap();
     let json = answer.json();
     assert_eq!(answer.status, 200);
-    assert_eq!((json["status"].as_str(), json["ledger"].as_u64(), json["index"].as_u64()), (Some("closed"), Some(5), Some(3)));
+    assert_eq!(
+        (json["status"].as_str(), json["ledger"].as_u64(), json["index"].as_u64()),
+        (Some("closed"), Some(5), Some(3))
+    );
     assert_eq!(json["result"]["reason"], "insufficient_balance");
     assert_eq!(json["operations"][0]["type"], "payment");
     // The same bytes again: nobody needs to be asked.
@@ -632,8 +640,7 @@ fn one_connection_more_than_allowed_waits_for_a_seat() {
 #[test]
 fn a_port_in_use_is_an_error_that_names_it() {
     let node = node();
-    let config =
-        HttpConfig { listen: node.handle.local_addr(), names: Vec::new(), limits: Limits::default() };
+    let config = HttpConfig { listen: node.handle.local_addr(), names: Vec::new(), limits: Limits::default() };
     let (requests, _) = async_channel::bounded(1);
     let identity = Identity {
         node: NodeId([0; 32]),
