@@ -97,7 +97,8 @@ fn key_error(error: &KeyFileError) -> CliError {
         KeyFileError::Permissions { .. } => Exit::Permission,
         KeyFileError::Io { source, .. } => Exit::of_io(source),
         KeyFileError::NotAKey { .. } | KeyFileError::NotRegular { .. } => Exit::Data,
-        _ => Exit::Unavailable,
+        // Reading claims and creates nothing.
+        KeyFileError::Exists { .. } | KeyFileError::Lock(_) => Exit::Unavailable,
     };
     CliError::new(exit, error)
 }

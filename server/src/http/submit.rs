@@ -133,7 +133,10 @@ impl Gateway {
                 Some(limit) => self.wait_for_close(hash, &answers, limit).await,
                 None => Ok(pending(hash)),
             },
-            other => self.settled(hash, other).await,
+            settled @ (SubmitOutcome::Closed { .. }
+            | SubmitOutcome::Refused(_)
+            | SubmitOutcome::QueueFull
+            | SubmitOutcome::Expired) => self.settled(hash, settled).await,
         }
     }
 

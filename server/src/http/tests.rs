@@ -657,7 +657,7 @@ fn a_port_in_use_is_an_error_that_names_it() {
         events: Events::default(),
         metrics: Arc::default(),
     };
-    let error = start(&config, state).err().expect("the port is taken").to_string();
+    let error = start(&config, state).expect_err("the port is taken").to_string();
     assert!(error.contains(&node.handle.local_addr().to_string()), "{error}");
 }
 
