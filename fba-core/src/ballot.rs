@@ -132,6 +132,12 @@ impl Balloting {
         }
         match (validity(statement, turn), self.externalized()) {
             (Validity::Invalid, _) => return Err(Rejected::InvalidValue),
+            // V1
+            (Validity::PayloadMissing, _)
+                if !matches!(statement.pledge, Pledge::Prepare { .. }) =>
+            {
+                return Err(Rejected::InvalidValue);
+            }
             // S6
             (_, Some(decided)) => {
                 let same = statement
@@ -144,7 +150,7 @@ impl Balloting {
                 return Ok(());
             }
             (Validity::NotCurrent, None) => turn.out.mute(), // S5
-            (Validity::Valid, None) => {}
+            (Validity::PayloadMissing | Validity::Valid, None) => {}
         }
         let hint = statement.pledge.clone();
         self.tally.record(attested);
@@ -170,7 +176,7 @@ impl Balloting {
             .as_ref()
             .map_or(Some(1), |ballot| ballot.counter.checked_add(1));
         if let Some(counter) = counter
-            && self.move_on(value, counter)
+            && self.move_on(value, counter, turn)
         {
             self.report(Rule::Bump, None, turn);
             if let Some(own) = self.say(turn) {
@@ -259,7 +265,7 @@ impl Balloting {
         let Some(value) = self.abandoned_value() else {
             return false;
         };
-        let moved = self.move_on(value, target);
+        let moved = self.move_on(value, target, turn);
         if moved {
             let evidence = self
                 .tally
@@ -295,8 +301,9 @@ impl Balloting {
     }
 
     /// B7: to `counter`, with the value locked in if there is one. False if that is no step forward.
-    fn move_on(&mut self, value: Value, counter: u32) -> bool {
+    fn move_on<D: Driver>(&mut self, value: Value, counter: u32, turn: &Turn<'_, D>) -> bool {
         let value = self.state.next_value.clone().unwrap_or(value);
+        let value = self.with_payload(value, turn);
         let target = Ballot { counter, value };
         let allowed = match (&self.state.phase, &self.state.ballot, &self.state.commit) {
             (Phase::Externalize, _, _) => false,
@@ -309,6 +316,15 @@ impl Balloting {
             self.move_to(target);
         }
         allowed
+    }
+
+    /// V2: the value, or what stands for it once its payload is given up.
+    fn with_payload<D: Driver>(&self, value: Value, turn: &Turn<'_, D>) -> Value {
+        let slot = turn.out.slot();
+        match turn.driver.validate(slot, &value, Purpose::Ballot) {
+            Validity::PayloadMissing => turn.driver.without_payload(slot, &value).unwrap_or(value),
+            Validity::Invalid | Validity::NotCurrent | Validity::Valid => value,
+        }
     }
 
     /// Sets b, and clears what b must agree with (B2).
@@ -396,7 +412,7 @@ impl Balloting {
         match validity(&statement, turn) {
             Validity::Invalid => return None,
             Validity::NotCurrent if self.state.phase != Phase::Externalize => turn.out.mute(), // S5
-            Validity::NotCurrent | Validity::Valid => {}
+            Validity::NotCurrent | Validity::PayloadMissing | Validity::Valid => {}
         }
         let quorum_set = SenderSet::Known(Arc::clone(&turn.local.set));
         self.tally.record(Attested {

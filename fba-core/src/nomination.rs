@@ -19,6 +19,7 @@ pub(crate) struct Nomination {
     tally: Tally,
     started: bool,
     round: u32,
+    timeouts: u32,
     leaders: BTreeSet<NodeId>,
     /// Our own value, if we have one.
     own: Option<Value>,
@@ -47,6 +48,7 @@ impl Nomination {
             tally: Tally::new(Arc::clone(&local.set)),
             started: false,
             round: 0,
+            timeouts: 0,
             leaders: BTreeSet::new(),
             own: None,
             previous: None,
@@ -90,8 +92,15 @@ impl Nomination {
         &mut self,
         value: Option<Value>,
         previous: Value,
+        timed_out: bool,
         turn: &mut Turn<'_, D>,
     ) -> bool {
+        if timed_out {
+            if !self.started {
+                return false;
+            }
+            self.timeouts = self.timeouts.saturating_add(1);
+        }
         if !self.candidates.is_empty() {
             return false;
         }
@@ -129,8 +138,8 @@ impl Nomination {
     /// N1: the round has lasted long enough. Nothing to do once nomination has stopped.
     pub(crate) fn time_out<D: Driver>(&mut self, turn: &mut Turn<'_, D>) -> bool {
         match self.previous.clone() {
-            Some(previous) if self.started => self.open(None, previous, turn),
-            _ => false,
+            Some(previous) => self.open(None, previous, true, turn),
+            None => false,
         }
     }
 
@@ -260,7 +269,7 @@ impl Nomination {
             .driver
             .validate(turn.out.slot(), value, Purpose::Nomination)
         {
-            Validity::Valid => {
+            Validity::PayloadMissing | Validity::Valid => {
                 let evidence = self.tally.evidence(&support);
                 turn.out
                     .moved(Rule::AcceptNominated, nominated(value), Some(evidence));
@@ -303,12 +312,27 @@ impl Nomination {
             .is_some_and(|value| self.vote(value, turn))
     }
 
-    /// N6
+    /// N6, N12
     fn vote_own<D: Driver>(&mut self, turn: &mut Turn<'_, D>) -> bool {
-        if !self.voted.is_empty() || !self.leaders.contains(&turn.local.node) {
+        if !self.leaders.contains(&turn.local.node) {
             return false;
         }
-        self.own.clone().is_some_and(|value| self.vote(value, turn))
+        let Some(own) = self.own.clone() else {
+            return false;
+        };
+        let slot = turn.out.slot();
+        let strips = self.timeouts >= turn.driver.upgrade_timeouts()
+            && self
+                .voted
+                .iter()
+                .all(|value| turn.driver.strip_upgrades(slot, value).is_some());
+        if strips {
+            let plain = turn.driver.strip_upgrades(slot, &own).unwrap_or(own);
+            self.own = Some(plain.clone());
+            self.vote(plain, turn)
+        } else {
+            self.voted.is_empty() && self.vote(own, turn)
+        }
     }
 
     fn vote<D>(&mut self, value: Value, turn: &mut Turn<'_, D>) -> bool {
@@ -351,7 +375,7 @@ fn usable<D: Driver>(value: &Value, turn: &Turn<'_, D>) -> Option<Value> {
         .driver
         .validate(turn.out.slot(), value, Purpose::Nomination)
     {
-        Validity::Valid => Some(value.clone()),
+        Validity::PayloadMissing | Validity::Valid => Some(value.clone()),
         Validity::Invalid | Validity::NotCurrent => {
             turn.driver.extract_valid(turn.out.slot(), value)
         }

@@ -78,10 +78,13 @@ impl Slot {
                 timed_out: true, ..
             } if !self.nomination.is_started() => {}
             Input::Nominate {
-                value, previous, ..
+                value,
+                previous,
+                timed_out,
+                ..
             } => {
                 let (nomination, mut turn) = self.nomination_turn(driver);
-                let grew = nomination.open(value, previous, &mut turn);
+                let grew = nomination.open(value, previous, timed_out, &mut turn);
                 self.say_nomination(grew, driver);
             }
             Input::Propose { value, .. } => {

@@ -175,32 +175,28 @@ impl Tally {
             if !self.local.is_slice(&nodes) {
                 return None;
             }
-            let mut standing = NodeSet::default();
-            let mut left = false;
-            for (number, entry) in self.entries.iter().enumerate() {
-                if nodes.contains(number) {
-                    if self.finds_slice(entry.slices, &nodes) {
-                        standing.insert(number);
-                    } else {
-                        left = true;
-                    }
+            // Many senders share a set: each set is looked at once.
+            let mut satisfied = NodeSet::default();
+            for (place, set) in self.sets.iter().enumerate() {
+                if set.users > 0 && set.counted.is_slice(&nodes) {
+                    satisfied.insert(place);
                 }
             }
-            if !left {
+            let mut standing = nodes.clone();
+            for (number, entry) in self.entries.iter().enumerate() {
+                let finds_slice = match entry.slices {
+                    Slices::Alone => true,
+                    Slices::Of(place) => satisfied.contains(place),
+                    Slices::Unknown => false,
+                };
+                if !finds_slice {
+                    standing.remove(number);
+                }
+            }
+            if standing == nodes {
                 return Some(standing);
             }
             nodes = standing;
-        }
-    }
-
-    fn finds_slice(&self, slices: Slices, nodes: &NodeSet) -> bool {
-        match slices {
-            Slices::Alone => true,
-            Slices::Of(place) => self
-                .sets
-                .get(place)
-                .is_some_and(|set| set.counted.is_slice(nodes)),
-            Slices::Unknown => false,
         }
     }
 
@@ -371,6 +367,17 @@ impl NodeSet {
         }
         if let Some(word) = self.rest.get_mut(word) {
             *word |= bit;
+        }
+    }
+
+    fn remove(&mut self, number: usize) {
+        let bit = 1u64 << (number % 64);
+        let word = match (number / 64).checked_sub(1) {
+            None => Some(&mut self.first),
+            Some(word) => self.rest.get_mut(word),
+        };
+        if let Some(word) = word {
+            *word &= !bit;
         }
     }
 

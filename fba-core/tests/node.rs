@@ -16,6 +16,8 @@ const SLOT: SlotIndex = SlotIndex(7);
 struct Host {
     not_current: Option<Value>,
     invalid: Option<Value>,
+    /// Its payload is missing; what stands for it, once it is given up.
+    missing: Option<(Value, Option<Value>)>,
 }
 
 impl Driver for Host {
@@ -24,6 +26,12 @@ impl Driver for Host {
             Validity::Invalid
         } else if Some(value) == self.not_current.as_ref() {
             Validity::NotCurrent
+        } else if self
+            .missing
+            .as_ref()
+            .is_some_and(|(missing, _)| missing == value)
+        {
+            Validity::PayloadMissing
         } else {
             Validity::Valid
         }
@@ -54,6 +62,12 @@ impl Driver for Host {
         0
     }
 
+    fn without_payload(&self, _: SlotIndex, _: &Value) -> Option<Value> {
+        self.missing
+            .as_ref()
+            .and_then(|(_, instead)| instead.clone())
+    }
+
     fn timeout(&self, _: Timer, round: u32) -> Duration {
         Duration::from_secs(u64::from(round))
     }
@@ -76,7 +90,7 @@ fn ballot(counter: u32, v: u8) -> Ballot {
 
 /// Five nodes, four needed: two are v-blocking, four a quorum.
 fn core5() -> QuorumSet {
-    QuorumSet::new(4, (0..5).map(node).collect(), Vec::new()).unwrap()
+    QuorumSet::new(4, (0..5).map(node).collect(), Vec::new()).expect("sane")
 }
 
 fn says(n: u8, pledge: Pledge) -> Input {
@@ -273,7 +287,7 @@ fn s5_a_value_that_is_not_current_silences_the_slot_for_good() {
     let mut core = open_node();
     let host = Host {
         not_current: Some(value(9)),
-        invalid: None,
+        ..Host::default()
     };
     core.handle(says(1, prepare(ballot(1, 9), None, 0, 0)), &host)
         .unwrap();
@@ -296,8 +310,8 @@ fn s5_a_value_that_is_not_current_silences_the_slot_for_good() {
 fn s5_a_statement_with_an_invalid_value_is_not_recorded() {
     let mut core = open_node();
     let host = Host {
-        not_current: None,
         invalid: Some(value(9)),
+        ..Host::default()
     };
     let input = says(1, prepare(ballot(2, 1), Some(ballot(1, 9)), 0, 0));
     assert_eq!(core.handle(input, &host), Err(Rejected::InvalidValue));
@@ -342,6 +356,48 @@ fn s1_unknown_slices_are_refused_in_balloting_and_count_for_nothing_but_blocking
         [nominate(&[1], &[1])],
         "two of five block us all the same"
     );
+}
+
+#[test]
+fn v1_a_value_without_its_payload_is_prepared_but_not_voted_to_commit() {
+    let mut core = open_node();
+    let waiting = Host {
+        missing: Some((value(1), None)),
+        ..Host::default()
+    };
+    core.handle(bump(1), &waiting).unwrap();
+    for n in 1..=3 {
+        let prepared = prepare(ballot(1, 1), Some(ballot(1, 1)), 0, 0);
+        core.handle(says(n, prepared), &waiting).unwrap();
+    }
+    let state = core.slot_state(SLOT).unwrap();
+    assert_eq!((state.high, state.commit), (Some(ballot(1, 1)), None));
+    let confirm = Pledge::Confirm {
+        ballot: ballot(1, 1),
+        prepared: 1,
+        commit: 1,
+        high: 1,
+    };
+    let refused = core.handle(says(1, confirm.clone()), &waiting);
+    assert_eq!(refused, Err(Rejected::InvalidValue));
+    assert!(core.handle(says(1, confirm), &Host::default()).is_ok());
+}
+
+#[test]
+fn v2_a_payload_that_is_given_up_is_replaced_when_the_ballot_moves() {
+    let mut core = open_node();
+    let waiting = Host {
+        missing: Some((value(1), None)),
+        ..Host::default()
+    };
+    let effects = core.handle(bump(1), &waiting).unwrap();
+    assert_eq!(emitted(&effects), [prepare(ballot(1, 1), None, 0, 0)]);
+    let given_up = Host {
+        missing: Some((value(1), Some(value(2)))),
+        ..Host::default()
+    };
+    let effects = core.handle(bump(1), &given_up).unwrap();
+    assert_eq!(emitted(&effects), [prepare(ballot(2, 2), None, 0, 0)]);
 }
 
 #[test]
@@ -686,7 +742,7 @@ proptest! {
     /// Nothing panics, a refused input changes nothing, what we emit is well-formed and always newer, one decision.
     #[test]
     fn no_input_whatsoever_breaks_the_core(inputs in prop::collection::vec(any_input(), 1..60)) {
-        let (mut core, host) = (open_node(), Host { not_current: None, invalid: Some(value(4)) });
+        let (mut core, host) = (open_node(), Host { invalid: Some(value(4)), ..Host::default() });
         let mut last: [Option<Statement>; 2] = [None, None];
         let mut decisions = 0;
         for input in inputs {

@@ -16,7 +16,8 @@ fn nodes(list: impl IntoIterator<Item = u8>) -> BTreeSet<NodeId> {
 }
 
 fn flat(threshold: u32, list: impl IntoIterator<Item = u8>) -> QuorumSet {
-    QuorumSet::new(threshold, list.into_iter().map(node).collect(), Vec::new()).unwrap()
+    QuorumSet::new(threshold, list.into_iter().map(node).collect(), Vec::new())
+        .expect("the test lists a sane set")
 }
 
 /// Every subset of nodes 0 to NODES − 1.
@@ -30,18 +31,18 @@ prop_compose! {
         let at = |place: u8| -> Vec<NodeId> {
             (0..NODES).zip(&places).filter(|(_, p)| **p == place).map(|(n, _)| node(n)).collect()
         };
-        let pick = |seed: u32, members: usize| 1 + seed % u32::try_from(members).unwrap();
+        let pick = |seed: u32, members: usize| 1 + seed % u32::try_from(members).expect("a handful");
         let inner: Vec<QuorumSet> = [(at(1), seeds[1]), (at(2), seeds[2])]
             .into_iter()
             .filter(|(members, _)| !members.is_empty())
-            .map(|(members, seed)| QuorumSet::new(pick(seed, members.len()), members, Vec::new()).unwrap())
+            .map(|(members, seed)| QuorumSet::new(pick(seed, members.len()), members, Vec::new()).expect("sane"))
             .collect();
         let mut top = at(0);
         if top.is_empty() && inner.is_empty() {
             top.push(node(0));
         }
         let threshold = pick(seeds[0], top.len() + inner.len());
-        QuorumSet::new(threshold, top, inner).unwrap()
+        QuorumSet::new(threshold, top, inner).expect("sane")
     }
 }
 

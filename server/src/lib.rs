@@ -2,14 +2,18 @@
 //!
 //! `ARCHITECTURE.md` at the top of the repository says which module knows what.
 
+pub mod app;
 pub mod cbor;
 pub mod cli;
+pub mod config;
+pub mod demo;
 pub mod herder;
 pub mod history;
 pub mod http;
 pub mod key;
 pub mod ledger;
 pub mod overlay;
+pub mod record;
 pub mod runtime;
 pub mod store;
 pub mod telemetry;

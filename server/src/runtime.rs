@@ -8,7 +8,7 @@ use futures::future::{Either, select};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -70,10 +70,37 @@ pub async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
     Ok(address.to_socket_addrs().await?.collect())
 }
 
-/// What quinn runs its timers, tasks and socket on.
+/// What quinn runs its timers, tasks and socket on, and a channel that is closed when the last of its tasks has ended:
+/// only then is the UDP port free again.
 #[must_use]
-pub fn quic_runtime() -> Arc<dyn quinn::Runtime> {
-    Arc::new(quinn::AsyncStdRuntime)
+pub fn quic_runtime() -> (Arc<dyn quinn::Runtime>, Receiver<()>) {
+    let (alive, ended) = async_channel::bounded(1);
+    (Arc::new(QuicRuntime { inner: quinn::AsyncStdRuntime, alive }), ended)
+}
+
+#[derive(Debug)]
+struct QuicRuntime {
+    inner: quinn::AsyncStdRuntime,
+    /// Nothing is ever sent.
+    alive: Sender<()>,
+}
+
+impl quinn::Runtime for QuicRuntime {
+    fn new_timer(&self, at: std::time::Instant) -> Pin<Box<dyn quinn::AsyncTimer>> {
+        self.inner.new_timer(at)
+    }
+
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let alive = self.alive.clone();
+        spawn(async move {
+            future.await;
+            drop(alive);
+        });
+    }
+
+    fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn quinn::AsyncUdpSocket>> {
+        self.inner.wrap_udp_socket(socket)
+    }
 }
 
 /// A tokio runtime of its own for the web side, so that HTTP load cannot delay consensus. Drive it from a thread of

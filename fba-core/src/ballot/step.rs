@@ -5,7 +5,7 @@
 use super::{Balloting, Phase};
 use crate::outlet::Turn;
 use crate::tally::{Support, Tally};
-use crate::{Ballot, Driver, Pledge, Rule, Value};
+use crate::{Ballot, Driver, Pledge, Purpose, Rule, Validity, Value};
 use alloc::vec::Vec;
 
 /// A step of balloting.
@@ -179,7 +179,7 @@ impl Balloting {
             return false;
         };
         let mut commit = 0;
-        if self.may_vote_commit(high) {
+        if self.may_vote_commit(high) && has_payload(high.value, turn) {
             // From h down to b, as far as every step of the way is confirmed.
             for ballot in candidates.iter().rev().skip_while(|ballot| **ballot > high) {
                 let below = self
@@ -362,6 +362,13 @@ impl<'a> At<'a> {
     }
 }
 
+/// V1: nobody votes to commit what nobody may be able to apply.
+fn has_payload<D: Driver>(value: &Value, turn: &Turn<'_, D>) -> bool {
+    turn.driver
+        .validate(turn.out.slot(), value, Purpose::Ballot)
+        != Validity::PayloadMissing
+}
+
 /// B3: every ballot somebody mentions that is at or below, with the same value, one the hint mentions. Increasing.
 fn prepare_candidates<'a>(tally: &'a Tally, hint: &'a Pledge) -> Vec<At<'a>> {
     let mut candidates = Vec::new();
@@ -404,12 +411,12 @@ fn prepare_candidates<'a>(tally: &'a Tally, hint: &'a Pledge) -> Vec<At<'a>> {
                     None,
                 ],
             };
-            candidates.extend(
-                mentioned
-                    .into_iter()
-                    .flatten()
-                    .filter(|ballot| ballot.is_below_compatible(top)),
-            );
+            for ballot in mentioned.into_iter().flatten() {
+                // Neighbours mostly say the same: leaving that out here keeps the list short.
+                if ballot.is_below_compatible(top) && candidates.last() != Some(&ballot) {
+                    candidates.push(ballot);
+                }
+            }
         }
     }
     candidates.sort_unstable();
@@ -428,7 +435,7 @@ fn hinted(hint: &Pledge) -> [Option<At<'_>>; 3] {
             ..
         } => [
             Some(At::of(ballot)),
-            prepared.as_ref().map(At::of),
+            prepared.as_ref().filter(|p| *p != ballot).map(At::of),
             prepared_prime.as_ref().map(At::of),
         ],
         Pledge::Confirm {

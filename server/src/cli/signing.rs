@@ -92,7 +92,7 @@ pub(crate) fn account_path(account: AccountId) -> String {
     format!("/v1/accounts/{}", segment(account.to_string().as_bytes()))
 }
 
-fn key_error(error: &KeyFileError) -> CliError {
+pub(crate) fn key_error(error: &KeyFileError) -> CliError {
     let exit = match error {
         KeyFileError::Permissions { .. } => Exit::Permission,
         KeyFileError::Io { source, .. } => Exit::of_io(source),

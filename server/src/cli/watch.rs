@@ -1,23 +1,16 @@
 //! `fba watch`: ledgers as they close.
 
 use crate::cli::client::{Client, NodeArgs};
+use crate::cli::events::{EventStream, SILENCE_MAX};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::text;
 use crate::http::dto;
-use std::io::{BufRead, BufReader, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// The node gives a sign of life every ten seconds; this long without one means the connection is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Longest line of the stream that is taken.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// Between two attempts to connect again.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts to connect again before giving up.
 const RECONNECTS_MAX: u32 = 30;
-/// Lines read ahead of what is printed.
-const LINES_AHEAD: usize = 64;
 
 /// Print ledgers as they close, until stopped
 #[derive(Clone, Debug, clap::Args)]
@@ -44,7 +37,7 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     }
     let mut failures = 0;
     loop {
-        match client.events(watch.last) {
+        match EventStream::open(&client, watch.last) {
             Ok(stream) => {
                 failures = 0;
                 if watch.follow(stream)? {
@@ -72,21 +65,13 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     /// Prints what the stream says until it ends (`false`) or enough has been printed (`true`).
-    fn follow(&mut self, stream: impl Read + Send + 'static) -> Result<bool, CliError> {
-        let lines = in_background(stream);
-        let mut event = Parser::default();
-        loop {
-            match lines.recv_timeout(SILENCE_MAX) {
-                Ok(line) => {
-                    if let Some((name, data)) = event.line(&line)
-                        && self.show(&name, &data)?
-                    {
-                        return Ok(true);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(false),
+    fn follow(&mut self, mut stream: EventStream) -> Result<bool, CliError> {
+        while let Ok(event) = stream.next(SILENCE_MAX) {
+            if self.show(&event.name, &event.data)? {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     fn show(&mut self, name: &str, data: &str) -> Result<bool, CliError> {
@@ -141,63 +126,9 @@ fn row(ledger: &dto::LedgerClosed, interval: Option<u64>, colour: bool) -> Strin
     )
 }
 
-/// Reads lines on a thread of its own, so that silence can be noticed. The thread ends with the stream, or when nobody
-/// takes its lines any more.
-fn in_background(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (lines, taken) = sync_channel(LINES_AHEAD);
-    std::thread::spawn(move || {
-        let mut reader = BufReader::new(stream);
-        loop {
-            let mut line = String::new();
-            match reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line) {
-                Ok(length) if length > 0 => {
-                    if lines.send(line).is_err() {
-                        return;
-                    }
-                }
-                Ok(_) | Err(_) => return,
-            }
-        }
-    });
-    taken
-}
-
-/// Server-sent events, line by line.
-#[derive(Default)]
-struct Parser {
-    name: String,
-    data: String,
-}
-
-impl Parser {
-    /// The event this line completes.
-    fn line(&mut self, line: &str) -> Option<(String, String)> {
-        let line = line.trim_end_matches(['\r', '\n']);
-        if line.is_empty() {
-            let event = std::mem::take(self);
-            return (!event.data.is_empty()).then_some((event.name, event.data));
-        }
-        match line.split_once(':') {
-            Some(("event", name)) => self.name = name.trim_start().to_owned(),
-            Some(("data", data)) if self.data.len() < LINE_BYTES_MAX as usize => self.data.push_str(data.trim_start()),
-            // A comment, an id or a retry time.
-            Some(_) | None => {}
-        }
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn events_are_read_and_comments_passed_over() {
-        let mut parser = Parser::default();
-        let lines = [":\n", "\n", "event:ledger\r\n", "id:5\r\n", "data:{\"a\":1}\r\n", "\r\n"];
-        let events: Vec<_> = lines.iter().filter_map(|line| parser.line(line)).collect();
-        assert_eq!(events, [("ledger".to_owned(), "{\"a\":1}".to_owned())]);
-    }
 
     #[test]
     fn a_row_lines_up_with_its_heading() {

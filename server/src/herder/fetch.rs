@@ -21,14 +21,6 @@ pub(crate) enum Item {
     TxSet(Hash),
 }
 
-impl Item {
-    pub(crate) fn hash(self) -> Hash {
-        match self {
-            Self::QuorumSet(hash) | Self::TxSet(hash) => hash,
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
 struct Fetch {
     /// Peers that named it: they should have it.

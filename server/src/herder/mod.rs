@@ -172,6 +172,12 @@ impl Herder {
         self.tracker.nodes().map(|(node, _)| node).collect()
     }
 
+    /// Does this transaction wait in the queue?
+    #[must_use]
+    pub fn is_queued(&self, hash: &Hash) -> bool {
+        self.queue.get(hash).is_some()
+    }
+
     /// The slot being decided.
     fn open_slot(&self) -> SlotIndex {
         self.slot.index

@@ -108,11 +108,8 @@ impl From<ConnectionError> for Close {
 fn printable(bytes: &[u8]) -> String {
     let mut text = String::new();
     for one in String::from_utf8_lossy(bytes).chars() {
-        let escaped: String = if one.is_control() || is_reordering(one) {
-            one.escape_default().collect()
-        } else {
-            one.to_string()
-        };
+        let escaped: String =
+            if one.is_control() || is_reordering(one) { one.escape_default().collect() } else { one.to_string() };
         if text.len() + escaped.len() > REASON_BYTES_MAX - '…'.len_utf8() {
             text.push('…');
             break;

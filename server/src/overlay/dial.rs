@@ -94,7 +94,7 @@ async fn once(shared: &Arc<Shared>, endpoint: &Endpoint, peer: &PeerAddress) -> 
     };
     for address in addresses {
         let departing = Departing { node: peer.key, address: &address.to_string() };
-        let connection = match connect(endpoint, address, peer.key).await {
+        let connection = match connect(endpoint, address, peer.key, shared.deadlines.handshake).await {
             Ok(connection) => connection,
             Err(close) => {
                 shared.depart(&departing, &close);
@@ -117,13 +117,14 @@ async fn connect(
     endpoint: &Endpoint,
     address: SocketAddr,
     expected: Option<NodeId>,
+    within: Duration,
 ) -> Result<quinn::Connection, Close> {
     let connecting = endpoint
         .connect(address, &tls::server_name(expected))
         .map_err(|error| Close::violation(format!("cannot be dialled: {error}")))?;
-    runtime::timeout(link::HANDSHAKE_DEADLINE, connecting)
+    runtime::timeout(within, connecting)
         .await
-        .map_err(|_| Close::timeout(format!("no answer within {:?}", link::HANDSHAKE_DEADLINE)))?
+        .map_err(|_| Close::timeout(format!("no answer within {within:?}")))?
         .map_err(Close::from)
 }
 

@@ -3,6 +3,7 @@
 use super::{OverlayError, tls};
 use crate::key::SecretKey;
 use crate::runtime;
+use async_channel::Receiver;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -32,8 +33,9 @@ const INCOMING_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 const _: () = assert!(CONNECTION_WINDOW > PAYLOAD_STREAMS * STREAM_WINDOW);
 
-/// An endpoint bound to `listen` that accepts and dials with the key `secret`.
-pub(super) fn bind(listen: SocketAddr, secret: &SecretKey) -> Result<Endpoint, OverlayError> {
+/// An endpoint bound to `listen` that accepts and dials with the key `secret`, and a channel that is closed when the
+/// endpoint is gone for good.
+pub(super) fn bind(listen: SocketAddr, secret: &SecretKey) -> Result<(Endpoint, Receiver<()>), OverlayError> {
     let transport = Arc::new(transport());
     let tls = QuicServerConfig::try_from(tls::server(secret)?).expect("ring has the initial cipher suite of QUIC");
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
@@ -49,10 +51,10 @@ pub(super) fn bind(listen: SocketAddr, secret: &SecretKey) -> Result<Endpoint, O
 
     let failed = |source| OverlayError::Bind { listen, source };
     let socket = socket(listen).map_err(failed)?;
-    let mut endpoint =
-        Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime::quic_runtime()).map_err(failed)?;
+    let (runtime, gone) = runtime::quic_runtime();
+    let mut endpoint = Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime).map_err(failed)?;
     endpoint.set_default_client_config(client);
-    Ok(endpoint)
+    Ok((endpoint, gone))
 }
 
 fn transport() -> TransportConfig {

@@ -6,15 +6,33 @@ use crate::wire::Lane;
 use quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};
 use std::time::Duration;
 
-/// A frame that was begun must be complete so soon.
-pub(super) const FRAME_DEADLINE: Duration = Duration::from_secs(10);
-/// A peer that does not take a vote for so long is a straggler.
-const VOTE_STALL: Duration = Duration::from_secs(10);
-/// A peer that does not take a payload frame for so long is a straggler. Longer: while it catches up it may be busy.
-const PAYLOAD_STALL: Duration = Duration::from_secs(60);
+/// How long a peer may take for what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadlines {
+    /// For each half of the handshake: QUIC's with TLS, and the hello.
+    pub(super) handshake: Duration,
+    /// To complete a frame it has begun.
+    pub(super) frame: Duration,
+    /// To take a vote; then it is a straggler.
+    pub(super) take_vote: Duration,
+    /// To take a payload frame. Longer: while it catches up it may be busy.
+    pub(super) take_payload: Duration,
+}
 
-/// The next frame, at most `bytes_max` long. Waits for its first byte for as long as it takes.
-pub(super) async fn read(stream: &mut RecvStream, bytes_max: usize) -> Result<Vec<u8>, Close> {
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            frame: Duration::from_secs(10),
+            take_vote: Duration::from_secs(10),
+            take_payload: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The next frame, at most `bytes_max` long. Waits for its first byte for as long as it takes, and then for the rest
+/// until the deadline.
+pub(super) async fn read(stream: &mut RecvStream, bytes_max: usize, deadlines: Deadlines) -> Result<Vec<u8>, Close> {
     let mut first = [0; 1];
     read_exact(stream, &mut first).await?;
     let finish = async {
@@ -27,9 +45,10 @@ pub(super) async fn read(stream: &mut RecvStream, bytes_max: usize) -> Result<Ve
         }
         read_body(stream, declared).await
     };
-    runtime::timeout(FRAME_DEADLINE, finish)
+    let within = deadlines.frame;
+    runtime::timeout(within, finish)
         .await
-        .unwrap_or_else(|_| Err(Close::timeout(format!("a frame was not complete within {FRAME_DEADLINE:?}"))))
+        .unwrap_or_else(|_| Err(Close::timeout(format!("a frame was not complete within {within:?}"))))
 }
 
 /// Allocates as the bytes come, never because a length was declared.
@@ -56,10 +75,15 @@ async fn read_exact(stream: &mut RecvStream, into: &mut [u8]) -> Result<(), Clos
 }
 
 /// Writes `bytes`; a peer that does not take them in time is a straggler.
-pub(super) async fn write(stream: &mut SendStream, lane: Lane, bytes: bytes::Bytes) -> Result<(), Close> {
+pub(super) async fn write(
+    stream: &mut SendStream,
+    lane: Lane,
+    bytes: bytes::Bytes,
+    deadlines: Deadlines,
+) -> Result<(), Close> {
     let stall = match lane {
-        Lane::Votes => VOTE_STALL,
-        Lane::Fetch | Lane::Transactions => PAYLOAD_STALL,
+        Lane::Votes => deadlines.take_vote,
+        Lane::Fetch | Lane::Transactions => deadlines.take_payload,
     };
     match runtime::timeout(stall, stream.write_chunk(bytes)).await {
         Ok(written) => written.map_err(write_error),

@@ -5,7 +5,7 @@
 //! lets a dialler believe it is connected before the other end has even looked at its key.
 
 use super::close::{Close, CloseCode};
-use super::frames;
+use super::frames::{self, Deadlines};
 use crate::cbor;
 use crate::key::{NetworkId, node_strkey};
 use crate::wire::{self, HELLO_BYTES_MAX, Hello, VersionRange};
@@ -62,7 +62,10 @@ impl Identity {
             );
         };
         if proven == self.node {
-            return refuse(CloseCode::WrongNode, "this is my own key: I have called myself, or the key is in use twice".into());
+            return refuse(
+                CloseCode::WrongNode,
+                "this is my own key: I have called myself, or the key is in use twice".into(),
+            );
         }
         if hello.node != proven {
             let claimed = node_strkey(hello.node);
@@ -82,6 +85,7 @@ impl Identity {
 pub(super) struct Channel {
     pub(super) send: SendStream,
     pub(super) receive: RecvStream,
+    pub(super) deadlines: Deadlines,
 }
 
 impl Channel {
@@ -95,7 +99,7 @@ impl Channel {
         if dialled {
             self.say(&identity.hello(proven).encode()).await?;
         }
-        let bytes = frames::read(&mut self.receive, HELLO_BYTES_MAX).await?;
+        let bytes = frames::read(&mut self.receive, HELLO_BYTES_MAX, self.deadlines).await?;
         let hello = Hello::decode(&bytes).map_err(Close::violation)?;
         let version = identity.judge(&hello, proven)?;
         if !dialled {
@@ -111,7 +115,7 @@ impl Channel {
 
     /// Waits for the peer's welcome.
     pub(super) async fn hear_welcome(&mut self, version: u32) -> Result<(), Close> {
-        let bytes = frames::read(&mut self.receive, HELLO_BYTES_MAX).await?;
+        let bytes = frames::read(&mut self.receive, HELLO_BYTES_MAX, self.deadlines).await?;
         let theirs: u32 = cbor::decode(&bytes, 1).map_err(|error| Close::violation(format!("welcome: {error}")))?;
         if theirs == version {
             Ok(())
@@ -121,7 +125,7 @@ impl Channel {
     }
 
     async fn say(&mut self, bytes: &[u8]) -> Result<(), Close> {
-        frames::write(&mut self.send, wire::Lane::Votes, wire::frame(bytes).into()).await
+        frames::write(&mut self.send, wire::Lane::Votes, wire::frame(bytes).into(), self.deadlines).await
     }
 }
 

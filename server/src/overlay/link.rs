@@ -6,10 +6,11 @@
 //! QUIC's flow control, lane by lane, not by our memory.
 
 use super::close::{Close, CloseCode};
+use super::frames::Deadlines;
 use super::handshake::Channel;
 use super::queue::{PerLane, Pushed, Queue, VoteKey};
 use super::registry::{Candidate, LinkId};
-use super::{Event, HelloInfo, Shared, frames, lock, tls};
+use super::{Event, GOODBYE, HelloInfo, Shared, frames, lock, tls};
 use crate::runtime;
 use crate::wire::{self, Lane, Message};
 use async_channel::{Receiver, Sender};
@@ -20,10 +21,7 @@ use quinn::{Connection, RecvStream, SendStream};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
-
-/// From the first packet of a connection to the end of its handshake.
-pub(super) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// Frames above this are decoded on a thread where they may take their time.
 const DECODE_ASIDE_FROM: usize = 64 * 1024;
@@ -61,6 +59,7 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     /// Set once both sides have said welcome.
     pub(super) up: AtomicBool,
+    deadlines: Deadlines,
     queue: Mutex<Queue>,
     /// Rung when something was added to an empty lane.
     bells: PerLane<(Sender<()>, Receiver<()>)>,
@@ -99,16 +98,17 @@ pub(super) async fn establish(
     connection: &Connection,
     dialled: bool,
 ) -> Result<Established, Close> {
-    let established = runtime::timeout(HANDSHAKE_DEADLINE, handshake(shared, connection, dialled))
+    let within = shared.deadlines.handshake;
+    let established = runtime::timeout(within, handshake(shared, connection, dialled))
         .await
-        .unwrap_or_else(|_| Err(Close::timeout(format!("the hello took longer than {HANDSHAKE_DEADLINE:?}"))));
+        .unwrap_or_else(|_| Err(Close::timeout(format!("the hello took longer than {within:?}"))));
     established.inspect_err(|close| close.apply(connection))
 }
 
 async fn handshake(shared: &Arc<Shared>, connection: &Connection, dialled: bool) -> Result<Established, Close> {
     let node = tls::peer_node(connection).ok_or_else(|| Close::violation("shows no node key"))?;
     let streams = if dialled { connection.open_bi().await? } else { connection.accept_bi().await? };
-    let mut channel = Channel { send: streams.0, receive: streams.1 };
+    let mut channel = Channel { send: streams.0, receive: streams.1, deadlines: shared.deadlines };
     prioritise(&channel.send, Lane::Votes)?;
     let (hello, version) = channel.greet(&shared.identity, node, dialled).await?;
     let decides = lock(&shared.state).registry.decides(node);
@@ -157,6 +157,7 @@ fn take_seat(
         since: Instant::now(),
         connection: connection.clone(),
         up: AtomicBool::new(false),
+        deadlines: shared.deadlines,
         queue: Mutex::default(),
         bells: PerLane::new(|| async_channel::bounded(1)),
         shed: AtomicU64::new(0),
@@ -178,7 +179,7 @@ impl Established {
         let (peer, address, inbound, hello) = (link.node, link.address, link.inbound, link.hello.clone());
         tracing::info!(?peer, %address, inbound, version = hello.version, ledger = hello.ledger, "peer is up");
         if shared.votes.send(Event::Up { peer, address, inbound, hello }).await.is_err() {
-            link.end(Close::new(CloseCode::Shutdown, "the node stops"));
+            link.end(Close::new(CloseCode::Shutdown, GOODBYE));
         }
         let readers = link.start(shared, channel);
         let closed = link.connection.closed().await;
@@ -213,7 +214,10 @@ impl Link {
             Pushed::Cleared(messages) => messages,
             Pushed::Shed => 1,
             Pushed::Straggler => {
-                self.end(Close::new(CloseCode::Straggler, "too many votes wait for this peer: it takes them too slowly"));
+                self.end(Close::new(
+                    CloseCode::Straggler,
+                    "too many votes wait for this peer: it takes them too slowly",
+                ));
                 1
             }
         };
@@ -255,7 +259,7 @@ impl Link {
     async fn write_payload(&self, lane: Lane) -> Result<(), Close> {
         let mut stream = self.connection.open_uni().await?;
         prioritise(&stream, lane)?;
-        frames::write(&mut stream, lane, Bytes::copy_from_slice(&[lane.tag()])).await?;
+        frames::write(&mut stream, lane, Bytes::copy_from_slice(&[lane.tag()]), self.deadlines).await?;
         self.write(lane, stream).await
     }
 
@@ -265,7 +269,7 @@ impl Link {
                 // The lock is not held across an await.
                 let next = lock(&self.queue).pop(lane);
                 let Some(frame) = next else { break };
-                frames::write(&mut stream, lane, frame).await?;
+                frames::write(&mut stream, lane, frame, self.deadlines).await?;
             }
             let rung = runtime::first(self.bells.get(lane).1.recv(), self.connection.closed()).await;
             if let Either::Right(closed) = rung {
@@ -280,11 +284,12 @@ impl Link {
         let mut readers = Vec::new();
         for _ in PAYLOAD_LANES {
             let mut stream = self.connection.accept_uni().await?;
-            let tag = runtime::timeout(frames::FRAME_DEADLINE, frames::read_tag(&mut stream))
+            let tag = runtime::timeout(shared.deadlines.frame, frames::read_tag(&mut stream))
                 .await
                 .map_err(|_| Close::timeout("a stream was opened and left empty"))??;
             let lane = PAYLOAD_LANES.into_iter().find(|lane| lane.tag() == tag && !open.contains(lane));
-            let lane = lane.ok_or_else(|| Close::violation(format!("a stream for lane {tag}: unknown or open already")))?;
+            let lane =
+                lane.ok_or_else(|| Close::violation(format!("a stream for lane {tag}: unknown or open already")))?;
             open.push(lane);
             let (link, owner) = (Arc::clone(self), Arc::clone(shared));
             let reader = async move { link.end_if_failed(link.read(&owner, lane, stream).await) };
@@ -303,7 +308,7 @@ impl Link {
         };
         let network = shared.identity.network;
         loop {
-            let bytes = frames::read(&mut stream, lane.bytes_max()).await?;
+            let bytes = frames::read(&mut stream, lane.bytes_max(), shared.deadlines).await?;
             let decoded = if bytes.len() < DECODE_ASIDE_FROM {
                 wire::decode(network, lane, &bytes)
             } else {
@@ -313,7 +318,7 @@ impl Link {
             let event = Event::Message { from: self.node, message };
             match runtime::first(events.send(event), self.connection.closed()).await {
                 Either::Left(Ok(())) => {}
-                Either::Left(Err(_)) => return Err(Close::new(CloseCode::Shutdown, "the node stops")),
+                Either::Left(Err(_)) => return Err(Close::new(CloseCode::Shutdown, GOODBYE)),
                 Either::Right(closed) => return Err(closed.into()),
             }
         }

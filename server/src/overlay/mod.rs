@@ -25,6 +25,7 @@ use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 use close::{Close, CloseCode};
 use fba_core::NodeId;
+use frames::Deadlines;
 use handshake::Identity;
 use link::Link;
 use queue::VoteKey;
@@ -41,6 +42,8 @@ use std::time::{Duration, SystemTime};
 const HALF_OPEN_RETRY: usize = 64;
 /// Above so many, newcomers are refused.
 const HALF_OPEN_MAX: usize = 256;
+/// Told to the peers of a node that stops.
+const GOODBYE: &str = "the node stops";
 /// How long [`Overlay::close`] waits for goodbyes, and then for tasks.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -185,6 +188,7 @@ struct State {
 /// What all tasks share.
 struct Shared {
     identity: Identity,
+    deadlines: Deadlines,
     state: Mutex<State>,
     votes: Sender<Event>,
     rest: Sender<Event>,
@@ -250,11 +254,27 @@ impl Shared {
     }
 }
 
-/// The running overlay. Dropping it stops it without goodbyes; [`Overlay::close`] says them.
+/// The running overlay. Dropping it stops it; [`Overlay::close`] also waits until that is done.
 pub struct Overlay {
     shared: Arc<Shared>,
     endpoint: Endpoint,
     local: SocketAddr,
+    /// Closed when the endpoint is gone for good.
+    gone: Receiver<()>,
+    stop: Stop,
+}
+
+/// Stops the overlay when dropped.
+struct Stop(Arc<Shared>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        // Before the tasks, whose end would look to the peers like streams that break off.
+        for link in self.0.all_links() {
+            link.end(Close::new(CloseCode::Shutdown, GOODBYE));
+        }
+        self.0.tasks.stop();
+    }
 }
 
 /// Starts listening and dialling. `votes` and `rest` should be bounded: a full one holds back the peers, not the node.
@@ -268,6 +288,16 @@ pub fn start(
     votes: Sender<Event>,
     rest: Sender<Event>,
 ) -> Result<Overlay, OverlayError> {
+    start_with(config, secret, ledger_sequence, [votes, rest], Deadlines::default())
+}
+
+fn start_with(
+    config: OverlayConfig,
+    secret: &SecretKey,
+    ledger_sequence: Arc<AtomicU64>,
+    [votes, rest]: [Sender<Event>; 2],
+    deadlines: Deadlines,
+) -> Result<Overlay, OverlayError> {
     let OverlayConfig { listen, public, peers, seats, network, versions } = config;
     let presentable = |address: &String| {
         address.len() <= ADDRESS_BYTES_MAX && address.contains(':') && address.bytes().all(|b| b.is_ascii_graphic())
@@ -277,7 +307,7 @@ pub fn start(
     }
     let mut instance = [0; 16];
     getrandom::fill(&mut instance).map_err(|error| OverlayError::NoRandomness(error.to_string()))?;
-    let endpoint = endpoint::bind(listen, secret)?;
+    let (endpoint, gone) = endpoint::bind(listen, secret)?;
     let local = endpoint.local_addr().map_err(|source| OverlayError::Bind { listen, source })?;
     let node = secret.node_id();
     // A list of all validators of a network may well name ourselves.
@@ -287,6 +317,7 @@ pub fn start(
     let identity = Identity { node, network, versions, instance, ledger: ledger_sequence, port: local.port(), public };
     let shared = Arc::new(Shared {
         identity,
+        deadlines,
         state: Mutex::new(State { registry: Registry::new(node, seats, configured), links: BTreeMap::new(), bells }),
         votes,
         rest,
@@ -300,7 +331,8 @@ pub fn start(
         shared.tasks.spawn(dial::keep_dialling(Arc::clone(&shared), endpoint.clone(), peer, bell, backoff));
     }
     tracing::info!(%local, "listening for peers");
-    Ok(Overlay { shared, endpoint, local })
+    let stop = Stop(Arc::clone(&shared));
+    Ok(Overlay { shared, endpoint, local, gone, stop })
 }
 
 /// Counts one handshake for as long as it lives.
@@ -339,7 +371,7 @@ async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
 async fn answer(shared: Arc<Shared>, incoming: Incoming, counted: HalfOpen) {
     let address = incoming.remote_address().to_string();
     let stranger = Departing { node: None, address: &address };
-    let tls = runtime::timeout(link::HANDSHAKE_DEADLINE, incoming.into_future()).await;
+    let tls = runtime::timeout(shared.deadlines.handshake, incoming.into_future()).await;
     let connection = match tls {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return shared.depart(&stranger, &error.into()),
@@ -356,20 +388,24 @@ async fn answer(shared: Arc<Shared>, incoming: Incoming, counted: HalfOpen) {
 }
 
 impl Overlay {
-    /// Queues `message` for `peer`. Never blocks. `false`: the peer is not up, or its queue has no room.
+    /// Queues `message` for `peer`. Never blocks. `false`: the peer is not up, its queue has no room, or the message is
+    /// longer than its kind may be.
     pub fn send(&self, peer: NodeId, message: &Message) -> bool {
-        self.shared.link(peer).is_some_and(|link| link.send(message.lane(), VoteKey::of(message), encode(message)))
+        let Some(link) = self.shared.link(peer) else {
+            return false;
+        };
+        encode(message).is_some_and(|frame| link.send(message.lane(), VoteKey::of(message), frame))
     }
 
     /// Queues `message` for every peer that is up, except those in `except`; encoded once. The number of peers.
     pub fn flood(&self, message: &Message, except: &BTreeSet<NodeId>) -> usize {
-        let frame = encode(message);
+        let Some(frame) = encode(message) else {
+            return 0;
+        };
         let (lane, key) = (message.lane(), VoteKey::of(message));
         let links = self.shared.all_links();
-        links
-            .iter()
-            .filter(|link| !except.contains(&link.node) && link.send(lane, key, frame.clone()))
-            .count()
+        let wanted = links.iter().filter(|link| !except.contains(&link.node));
+        wanted.filter(|link| link.send(lane, key, frame.clone())).count()
     }
 
     /// Ends the link to `peer`, if there is one. The reason is told to the peer and kept.
@@ -404,15 +440,21 @@ impl Overlay {
         self.local
     }
 
-    /// Says goodbye to all peers and waits, for a few seconds at most, until every task has ended.
+    /// Says goodbye to all peers and waits, for a few seconds at most, until every task has ended and the port is free.
     pub async fn close(self) {
-        self.endpoint.close(VarInt::from(CloseCode::Shutdown as u8), b"the node stops");
-        self.shared.tasks.stop();
-        if runtime::timeout(CLOSE_DEADLINE, self.endpoint.wait_idle()).await.is_err() {
+        let Self { shared, endpoint, local, gone, stop } = self;
+        drop(stop);
+        endpoint.close(VarInt::from(CloseCode::Shutdown as u8), GOODBYE.as_bytes());
+        if runtime::timeout(CLOSE_DEADLINE, endpoint.wait_idle()).await.is_err() {
             tracing::debug!("some peers did not confirm the goodbye");
         }
-        if self.shared.tasks.ended(CLOSE_DEADLINE).await.is_err() {
+        let tasks = shared.tasks.clone();
+        drop((shared, endpoint));
+        if tasks.ended(CLOSE_DEADLINE).await.is_err() {
             tracing::warn!("some overlay tasks did not end in time");
+        }
+        if runtime::timeout(CLOSE_DEADLINE, gone.recv()).await.is_err() {
+            tracing::warn!(%local, "the UDP port is not free yet");
         }
     }
 
@@ -436,13 +478,13 @@ impl Overlay {
     }
 }
 
-impl Drop for Overlay {
-    fn drop(&mut self) {
-        self.shared.tasks.stop();
-        self.endpoint.close(VarInt::from(CloseCode::Shutdown as u8), b"the node stops");
+/// `None` if it is longer than any peer takes: a mistake of ours that must not cost the links to those who asked for it.
+fn encode(message: &Message) -> Option<Bytes> {
+    match wire::encode_frame(message) {
+        Ok(frame) => Some(frame.into()),
+        Err(error) => {
+            tracing::error!(%error, "a message of our own is too long and is not sent");
+            None
+        }
     }
-}
-
-fn encode(message: &Message) -> Bytes {
-    wire::frame(&wire::encode(message)).into()
 }

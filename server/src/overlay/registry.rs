@@ -248,7 +248,10 @@ mod tests {
         let fresh = registry.admit(candidate(9, 2)).unwrap();
         assert_eq!(fresh.replaces, Some(stale.id));
         registry.release(NodeId([9; 32]), stale.id);
-        assert!(registry.is_linked(NodeId([9; 32])), "the end of the stale one must not free the seat of the fresh one");
+        assert!(
+            registry.is_linked(NodeId([9; 32])),
+            "the end of the stale one must not free the seat of the fresh one"
+        );
         registry.release(NodeId([9; 32]), fresh.id);
         assert!(!registry.is_linked(NodeId([9; 32])));
     }

@@ -98,9 +98,13 @@ pub fn hold(path: &Path) -> Result<(SecretKey, KeyHold), KeyFileError> {
 /// # Errors
 /// See [`KeyFileError`].
 pub fn create_new(path: &Path, key: &SecretKey, mark: bool) -> Result<(), KeyFileError> {
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
-        _ => KeyFileError::Io { path: path.to_owned(), source },
+    let failed = |source: io::Error| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            KeyFileError::Exists { path }
+        } else {
+            KeyFileError::Io { path, source }
+        }
     };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(key.to_strkey().as_bytes()).map_err(failed)?;
@@ -142,11 +146,16 @@ fn same_file(a: &Metadata, b: &Metadata) -> bool {
 
 fn read_open(file: &mut File, path: &Path) -> Result<SecretKey, KeyFileError> {
     let mut text = zeroize::Zeroizing::new(String::new());
-    file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).map_err(|source| match source.kind() {
+    if let Err(source) = file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text) {
+        let path = path.to_owned();
         // Not UTF-8: certainly not a seed.
-        io::ErrorKind::InvalidData => KeyFileError::NotAKey { path: path.to_owned(), source: KeyError::NotASeed },
-        _ => KeyFileError::Io { path: path.to_owned(), source },
-    })?;
+        let not_text = source.kind() == io::ErrorKind::InvalidData;
+        return Err(if not_text {
+            KeyFileError::NotAKey { path, source: KeyError::NotASeed }
+        } else {
+            KeyFileError::Io { path, source }
+        });
+    }
     SecretKey::from_strkey(&text).map_err(|source| KeyFileError::NotAKey { path: path.to_owned(), source })
 }
 

@@ -31,16 +31,17 @@ pub use reader::{ENTRIES_PAGE_BYTES, LEDGERS_PAGE_MAX, Order, Reader, TRANSACTIO
 pub use restore::{Restored, RestoredLedger};
 pub use standing::VoteStanding;
 
-use crate::herder::{Close, Commit};
+use crate::herder::{self, Close, Commit, Standing};
 use crate::key::{NetworkId, node_strkey};
 use error::During;
-use fba_core::{Hash, NodeId, SlotIndex};
+use fba_core::{Hash, NodeId};
 use lock::Lock;
 use row::META;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 use side_file::{Position, SideFile};
 use standing::{Facts, judge};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,6 +88,8 @@ pub struct Store {
     standing: VoteStanding,
     /// Has this process seen to the mark and the side file already?
     voting: bool,
+    /// Does the next commit give up lost votes?
+    resuming: bool,
     position: Position,
     last_closed: Option<LastClosed>,
     /// Once a write has failed, no other is tried.
@@ -116,6 +119,7 @@ impl Store {
         mark: &KeyMark,
     ) -> Result<(Self, Restored), StoreError> {
         std::fs::create_dir_all(folder).map_err(io("make the data folder", folder))?;
+        key_mark::sync_folder_of(folder).map_err(io("sync the folder around", folder))?;
         let lock = Lock::of_folder(folder)?;
         let path = folder.join(DATABASE_FILE);
         let mut connection = connection::open_writer(&path)?;
@@ -130,8 +134,8 @@ impl Store {
         let unused = mark.is_present().map_err(io("look for the mark of the key", mark.path()))?;
         let position = database.clone().unwrap_or(Position { store: id, count: 0, slot: 0 });
         let standing = judge(Facts { unused, recorded, database });
-        let SavedVotes { votes, quorum_sets, tx_sets } = if standing.is_lost() { SavedVotes::default() } else { saved };
-
+        let last = ledger.as_ref().map_or(0, |ledger: &RestoredLedger| ledger.header.sequence);
+        let herder = restored(&connection, network, last, &standing, saved)?;
         let last_closed = ledger.as_ref().zip(transactions).map(|(ledger, transactions): (&RestoredLedger, u64)| {
             LastClosed { sequence: ledger.header.sequence, hash: ledger.hash, transactions }
         });
@@ -143,6 +147,7 @@ impl Store {
             mark: mark.clone(),
             standing: standing.clone(),
             voting: false,
+            resuming: false,
             position,
             last_closed,
             poisoned: false,
@@ -150,7 +155,7 @@ impl Store {
             checkpointed: 0,
             _lock: lock,
         };
-        Ok((store, Restored { ledger, votes, quorum_sets, tx_sets, standing }))
+        Ok((store, Restored { ledger, herder, standing }))
     }
 
     /// Reads from any thread.
@@ -181,33 +186,21 @@ impl Store {
         Ok(started.elapsed())
     }
 
-    /// Begins voting again after a loss, from the slot after the newest ledger: to be called when the network has
-    /// certainly moved past every slot the key may have voted in. Durable when it returns.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
+    /// May this node vote? Changes when the first commit after [`Store::resume_voting`] is done.
+    #[must_use]
+    pub fn standing(&self) -> &VoteStanding {
+        &self.standing
+    }
+
+    /// Lets the next commit carry votes after a loss: to be called with the first votes of a herder that kept silent,
+    /// which it does until the network has certainly moved past every slot the key may have voted in. That commit is
+    /// synced, and gives up what is left of the old votes together with the ledgers that made it safe.
     ///
     /// # Panics
-    /// If no votes were lost, or there is no ledger yet: our own mistake.
-    pub fn resume_voting(&mut self) -> Result<SlotIndex, StoreError> {
+    /// If no votes were lost: our own mistake.
+    pub fn resume_voting(&mut self) {
         assert!(self.standing.is_lost(), "only lost votes are given up");
-        let last = self.last_closed.expect("the rule for voting again needs closed ledgers").sequence;
-        self.guarded(|store| {
-            let position = Position {
-                store: store.position.store,
-                count: store.position.count.saturating_add(1),
-                slot: store.position.slot.max(last),
-            };
-            let transaction = begin(&mut store.connection)?;
-            votes::forget_all(&transaction)?;
-            votes::put_position(&transaction, position)?;
-            transaction.commit().during("give up lost votes")?;
-            store.position = position;
-            store.begin_voting()?;
-            store.standing = VoteStanding::Intact;
-            Ok(())
-        })?;
-        Ok(SlotIndex(last).next())
+        self.resuming = true;
     }
 
     /// Moves the log into the database if it has grown. To be called when nobody waits for a commit.
@@ -239,37 +232,46 @@ impl Store {
     }
 
     fn write(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        if let (VoteStanding::Lost { reason }, false) = (&self.standing, commit.votes.is_empty()) {
-            return Err(StoreError::MayNotVote { reason: reason.clone() });
+        let votes = !commit.votes.is_empty();
+        match &self.standing {
+            VoteStanding::Lost { reason } if votes && !self.resuming => {
+                return Err(StoreError::MayNotVote { reason: reason.clone() });
+            }
+            VoteStanding::Fresh | VoteStanding::Intact if votes && !self.voting => self.begin_voting()?,
+            VoteStanding::Lost { .. } | VoteStanding::Fresh | VoteStanding::Intact => {}
         }
-        if !commit.votes.is_empty() && !self.voting {
-            self.begin_voting()?;
-        }
+        let sync = commit.sync || self.resuming;
         let position = self.position_after(commit);
-        if !commit.sync {
+        if !sync {
             connection::set_synced(&self.connection, &self.path, false)?;
         }
-        let last_closed = self.write_rows(commit, position)?;
-        if !commit.sync {
+        self.last_closed = self.write_rows(commit, position)?;
+        self.position = position;
+        if !sync {
             connection::set_synced(&self.connection, &self.path, true)?;
         }
         self.counters.all.fetch_add(1, Ordering::Relaxed);
-        if commit.sync {
-            self.counters.durable.fetch_add(1, Ordering::Relaxed);
-        }
-        (self.position, self.last_closed) = (position, last_closed);
-        // Only what is durable in the database may be in the side file, or a power cut would look like a loss.
-        if commit.sync && self.voting {
+        self.counters.durable.fetch_add(u64::from(sync), Ordering::Relaxed);
+        if self.resuming {
+            self.begin_voting()?;
+            (self.resuming, self.standing) = (false, VoteStanding::Intact);
+        } else if sync && self.voting {
+            // Only what is durable in the database may be in the side file, or a power cut would look like a loss.
             self.side_file.write(position).map_err(io("write the side file of", &self.path))?;
         }
         Ok(())
     }
 
+    /// One transaction. Lost votes are left as they are, for whoever wants to look, until they are given up.
     fn write_rows(&mut self, commit: &Commit, position: Position) -> Result<Option<LastClosed>, StoreError> {
         let mut last = self.last_closed;
         let open = last.map_or(1, |last| last.sequence.saturating_add(1));
-        let votes_change = !self.standing.is_lost() && !(commit.votes.is_empty() && commit.closes.is_empty());
+        let changed = self.resuming || !commit.votes.is_empty() || !commit.closes.is_empty();
+        let votes_change = changed && (self.resuming || !self.standing.is_lost());
         let transaction = begin(&mut self.connection)?;
+        if self.resuming {
+            votes::forget_all(&transaction)?;
+        }
         commit.quorum_sets.iter().try_for_each(|set| votes::put_quorum_set(&transaction, set))?;
         for close in &commit.closes {
             follows(last, close);
@@ -295,13 +297,14 @@ impl Store {
     fn position_after(&self, commit: &Commit) -> Position {
         let statements = commit.votes.iter().map(|vote| &vote.statement.statement);
         let ballots = statements.filter(|statement| !statement.pledge.is_nomination());
-        match ballots.map(|statement| statement.slot.0).max() {
-            Some(slot) => Position {
+        let slot = ballots.map(|statement| statement.slot.0).max();
+        match (slot, self.resuming) {
+            (None, false) => self.position,
+            (slot, _) => Position {
                 count: self.position.count.saturating_add(1),
-                slot: self.position.slot.max(slot),
+                slot: self.position.slot.max(slot.unwrap_or(0)),
                 ..self.position
             },
-            None => self.position,
         }
     }
 
@@ -383,6 +386,24 @@ fn load_votes(
         }
         Err(error) => Err(error),
     }
+}
+
+/// What the herder gets: without votes if some were lost.
+fn restored(
+    connection: &Connection,
+    network: NetworkId,
+    last: u64,
+    standing: &VoteStanding,
+    saved: SavedVotes,
+) -> Result<herder::Restored, StoreError> {
+    let mut tx_sets = restore::recent_tx_sets(connection, network, last)?;
+    if standing.is_lost() {
+        return Ok(herder::Restored { standing: Standing::Lost, tx_sets, ..herder::Restored::default() });
+    }
+    let closed: BTreeSet<Hash> = tx_sets.iter().map(|set| set.hash()).collect();
+    tx_sets.extend(saved.tx_sets.into_iter().filter(|set| !closed.contains(&set.hash())));
+    let SavedVotes { votes, quorum_sets, .. } = saved;
+    Ok(herder::Restored { standing: Standing::Intact, votes, quorum_sets, tx_sets })
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use super::ledgers::{self, LedgerRow};
 use super::row::{ACCOUNTS, DATA_ENTRIES, LEDGERS, STATE};
 use super::standing::VoteStanding;
 use super::votes::CLOSED_SLOTS_KEPT;
-use crate::herder::Vote;
+use crate::herder;
+use crate::key::NetworkId;
 use crate::ledger::{Account, DataEntry, Header, Lattice, TxSet};
-use fba_core::{Hash, QuorumSet, Value};
+use fba_core::{Hash, Value};
 use rusqlite::Connection;
 use std::sync::Arc;
 
@@ -16,12 +17,10 @@ use std::sync::Arc;
 pub struct Restored {
     /// The newest ledger and its state; nothing in a new database: begin with genesis and commit ledger 1.
     pub ledger: Option<RestoredLedger>,
-    /// Our own newest statements of slots that are open or were closed lately. Empty if votes were lost.
-    pub votes: Vec<Vote>,
-    /// Every quorum set they name.
-    pub quorum_sets: Vec<QuorumSet>,
-    /// Transaction sets they refer to.
-    pub tx_sets: Vec<Arc<TxSet>>,
+    /// What the herder takes up again: our own newest statements of slots that are open or were closed lately, every
+    /// quorum set they name, the transaction sets they refer to and those of the newest ledgers. Without votes if
+    /// votes were lost.
+    pub herder: herder::Restored,
     /// May the node vote?
     pub standing: VoteStanding,
 }
@@ -82,6 +81,17 @@ pub(crate) fn load(connection: &Connection) -> Result<Option<(RestoredLedger, u6
     })?;
     let LedgerRow { header, hash, value, total_transactions, .. } = newest;
     Ok(Some((RestoredLedger { header, hash, value, genesis, accounts, data, lattice }, total_transactions)))
+}
+
+/// The transaction sets of the newest ledgers, oldest first: for peers that are a little behind.
+pub(crate) fn recent_tx_sets(
+    connection: &Connection,
+    network: NetworkId,
+    last: u64,
+) -> Result<Vec<Arc<TxSet>>, StoreError> {
+    let first = last.saturating_sub(CLOSED_SLOTS_KEPT).saturating_add(1).max(2);
+    let set = |sequence| ledgers::entry(connection, network, get(connection, sequence)?).map(|entry| entry.tx_set);
+    (first..=last).map(|sequence| set(sequence).map(Arc::new)).collect()
 }
 
 fn get(connection: &Connection, sequence: u64) -> Result<LedgerRow, StoreError> {

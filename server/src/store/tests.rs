@@ -8,7 +8,7 @@ use crate::ledger::{
     TxSet, VerifiedTxSet,
 };
 use crate::wire::SignedStatement;
-use fba_core::{Ballot, Pledge, QuorumSet, Statement, Value};
+use fba_core::{Ballot, Pledge, QuorumSet, SlotIndex, Statement, Value};
 use std::collections::BTreeMap;
 
 /// A node with a ledger in memory, from which commits are made.
@@ -164,12 +164,19 @@ impl Node {
 }
 
 fn statements(restored: &Restored) -> Vec<SignedStatement> {
-    restored.votes.iter().map(|vote| vote.statement.clone()).collect()
+    restored.herder.votes.iter().map(|vote| vote.statement.clone()).collect()
 }
 
 /// What key, side file and mark say when the folder is opened once more.
 fn standing(node: &Node) -> VoteStanding {
     node.open().1.standing
+}
+
+/// What a process would find that started after this one was killed now.
+fn standing_of_copy(node: &Node) -> VoteStanding {
+    let copy = node.home.path().join("copy");
+    node.copy_to(&copy);
+    Store::open(&copy, node.network(), node.key.node_id(), &node.mark()).unwrap().1.standing
 }
 
 fn lost(node: &Node, because: &str) {
@@ -190,11 +197,11 @@ fn reopening_gives_the_same_state_and_votes() {
     let ledger = Ledger::restore(&node.genesis, kept.header, kept.accounts, kept.data, kept.lattice).unwrap();
     assert_eq!(ledger, node.ledger);
     assert!(ledger.check_state());
-    assert_eq!(restored.quorum_sets, [node.set()]);
-    assert_eq!(restored.tx_sets.len(), 3);
+    assert_eq!(restored.herder.quorum_sets, [node.set()]);
+    assert_eq!(restored.herder.tx_sets.len(), 3);
     // Per slot: the nomination, and the newest ballot statement.
-    assert_eq!(restored.votes.len(), 6);
-    let nomination = restored.votes.first().unwrap();
+    assert_eq!(restored.herder.votes.len(), 6);
+    let nomination = restored.herder.votes.first().unwrap();
     assert_eq!(nomination.nomination, Some((2, Value::new(b"previous"))));
     assert_eq!(nomination.statement, node.nomination(2, 2).statement);
     drop(store);
@@ -206,9 +213,10 @@ fn votes_of_slots_closed_long_ago_are_forgotten() {
     let (store, _) = node.lived(15);
     drop(store);
     let (_store, restored) = node.open();
-    let slots: Vec<u64> = restored.votes.iter().map(|vote| vote.statement.statement.slot.0).collect();
+    let slots: Vec<u64> = restored.herder.votes.iter().map(|vote| vote.statement.statement.slot.0).collect();
     assert_eq!((slots.first(), slots.last()), (Some(&4), Some(&16)));
-    assert_eq!(restored.tx_sets.len(), 13);
+    assert_eq!(restored.herder.tx_sets.len(), 13);
+    assert!(restored.herder.tx_sets.windows(2).all(|pair| pair[0].previous() != pair[1].previous()));
 }
 
 #[test]
@@ -318,16 +326,19 @@ fn lost_votes_are_never_added_to_until_voting_is_resumed() {
     drop(node.lived(2));
     std::fs::remove_file(node.folder().join(side_file::SIDE_FILE)).unwrap();
     let (mut store, restored) = node.open();
-    assert!(restored.standing.is_lost() && restored.votes.is_empty());
+    assert!(restored.standing.is_lost() && restored.herder.votes.is_empty());
     // It follows the network.
     let close = Commit { votes: Vec::new(), ..node.close(Vec::new()) };
     store.commit(&close).unwrap();
-    assert_eq!(store.resume_voting().unwrap(), SlotIndex(5));
+    assert!(standing_of_copy(&node).is_lost(), "not before the first vote is safe");
+    store.resume_voting();
     store.commit(&node.vote(node.ballot(5, 1))).unwrap();
+    assert_eq!(store.standing(), &VoteStanding::Intact);
+    store.commit(&node.vote(node.ballot(5, 2))).unwrap();
     drop(store);
     let (_store, restored) = node.open();
     assert_eq!(restored.standing, VoteStanding::Intact);
-    assert_eq!(statements(&restored), [node.ballot(5, 1).statement]);
+    assert_eq!(statements(&restored), [node.ballot(5, 2).statement]);
 }
 
 #[test]
@@ -359,11 +370,12 @@ fn votes_that_cannot_be_read_are_lost_and_the_ledger_is_not() {
         drop(store);
         let (mut store, restored) = node.open();
         assert!(restored.standing.is_lost(), "{damage}");
-        assert!(restored.ledger.is_some() && restored.votes.is_empty(), "{damage}");
+        assert!(restored.ledger.is_some() && restored.herder.votes.is_empty(), "{damage}");
         // The damage does not keep the node from following, nor from voting again later.
         let close = Commit { votes: Vec::new(), quorum_sets: Vec::new(), ..node.close(Vec::new()) };
         store.commit(&close).unwrap();
-        store.resume_voting().unwrap();
+        store.resume_voting();
+        store.commit(&Commit { sync: false, ..node.vote(node.ballot(5, 1)) }).unwrap();
         drop(store);
         assert_eq!(standing(&node), VoteStanding::Intact, "{damage}");
     }
@@ -425,7 +437,7 @@ fn a_vote_is_not_taken_when_the_side_file_or_the_mark_cannot_be_written() {
     drop(store);
     std::fs::remove_dir(node.folder().join(side_file::SIDE_FILE)).unwrap();
     let (_store, restored) = node.open();
-    assert_eq!((restored.standing, restored.votes.len()), (VoteStanding::Fresh, 0));
+    assert_eq!((restored.standing, restored.herder.votes.len()), (VoteStanding::Fresh, 0));
 }
 
 #[test]
@@ -683,6 +695,40 @@ fn flipped_bits_never_give_a_wrong_answer() {
         }
     }
     assert!(refused > 0 && unaffected > 0, "{refused} refused, {unaffected} unaffected, {lost} lost");
+}
+
+#[test]
+fn a_vote_lost_with_a_damaged_log_is_never_forgotten_silently() {
+    let mut node = Node::new();
+    let (store, _) = node.lived(2);
+    let image = node.home.path().join("image");
+    node.copy_to(&image);
+    drop(store);
+    let good = statements(&node.open().1);
+    let log = std::fs::read(image.join("fba.sqlite-wal")).unwrap();
+    let (mut lost, mut intact) = (0, 0);
+    for flip in 0..60 {
+        let random = sha(flip);
+        let mut bad = log.clone();
+        // Some in the last frames, which hold the newest vote; some anywhere.
+        let at = usize::try_from(random % log.len() as u64).unwrap();
+        let at = if flip % 2 == 0 { log.len() - 1 - at % 8_000 } else { at };
+        bad[at] ^= 1 << (random >> 60 & 7);
+        std::fs::remove_dir_all(node.folder()).unwrap();
+        std::fs::create_dir(node.folder()).unwrap();
+        for file in [DATABASE_FILE, side_file::SIDE_FILE] {
+            std::fs::copy(image.join(file), node.folder().join(file)).unwrap();
+        }
+        std::fs::write(node.folder().join("fba.sqlite-wal"), bad).unwrap();
+        let (_store, restored) = node.open();
+        if restored.standing.is_lost() {
+            lost += 1;
+        } else {
+            assert_eq!(statements(&restored), good, "byte {at}");
+            intact += 1;
+        }
+    }
+    assert!(lost > 0, "{lost} lost, {intact} intact");
 }
 
 fn sha(number: u64) -> u64 {

@@ -24,6 +24,9 @@ pub struct VersionRange {
 }
 
 impl VersionRange {
+    /// What this build speaks.
+    pub const OURS: Self = Self { min: 1, max: 1 };
+
     /// The newest version both sides speak.
     #[must_use]
     pub fn common(self, other: Self) -> Option<u32> {

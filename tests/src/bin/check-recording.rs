@@ -72,10 +72,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn network(arguments: &Arguments) -> Result<Option<NetworkId>, Failure> {
     let of_file = |path: &Path| {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Failure(IO, format!("{}: {error}", path.display())))?;
-        let genesis =
-            Genesis::from_toml(&text).map_err(|error| Failure(DATA, format!("{}: {error}", path.display())))?;
+        let data = |error: &dyn std::fmt::Display| Failure(DATA, format!("{}: {error}", path.display()));
+        let bytes = std::fs::read(path).map_err(|error| Failure(IO, format!("{}: {error}", path.display())))?;
+        let text = String::from_utf8(bytes).map_err(|error| data(&error))?;
+        let genesis = Genesis::from_toml(&text).map_err(|error| data(&error))?;
         Ok(genesis.network_id())
     };
     match (&arguments.genesis, &arguments.passphrase) {

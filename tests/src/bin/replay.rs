@@ -1,6 +1,6 @@
 //! Replays recorded traces: `replay FOLDER… [--tag T]… [--skip-tag T]…`.
 //!
-//! Exit codes: 0 all identical, 1 something differs, 64 usage, 65 unreadable data.
+//! Exit codes: 0 all identical, 1 something differs, 64 usage, 65 unreadable or no data.
 
 use clap::Parser;
 use fba_tests::replay::{self, Request};
@@ -44,6 +44,10 @@ fn main() -> ExitCode {
         tags,
         skip_tags,
     }) {
+        Ok(report) if report.traces + report.cases == 0 => {
+            eprintln!("replay: no trace to replay there with these tags");
+            ExitCode::from(65)
+        }
         Ok(report) => {
             println!("{report}");
             if report.is_identical() {

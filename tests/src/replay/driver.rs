@@ -6,6 +6,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// How long a payload is waited for in every trace.
+const DOWNLOAD_TIMEOUT_MS: u64 = 5000;
+
 /// The answers in force, and what was asked that leaves a mark.
 pub(super) struct Answers {
     pub(super) hash_source: HashSource,
@@ -19,6 +22,10 @@ pub(super) struct Answers {
     pub(super) nomination_levels: BTreeMap<Value, Level>,
     pub(super) default_level: Level,
     pub(super) extract: BTreeMap<Value, Value>,
+    pub(super) waits_ms: BTreeMap<Value, u64>,
+    pub(super) upgraded: BTreeSet<Value>,
+    pub(super) stripped: BTreeMap<Value, Value>,
+    pub(super) upgrade_timeouts: u32,
     pub(super) combined: RefCell<Vec<Combined>>,
     /// A question the trace has no answer for.
     pub(super) unanswered: RefCell<Option<String>>,
@@ -46,12 +53,16 @@ impl Answers {
             nomination_levels: BTreeMap::new(),
             default_level: Level::FullyValidated,
             extract: BTreeMap::new(),
+            waits_ms: BTreeMap::new(),
+            upgraded: BTreeSet::new(),
+            stripped: BTreeMap::new(),
+            upgrade_timeouts: u32::MAX,
             combined: RefCell::default(),
             unanswered: RefCell::default(),
         }
     }
 
-    fn from_table<K: Ord>(
+    fn tabled<K: Ord>(
         &self,
         slot: SlotIndex,
         round: u32,
@@ -106,8 +117,8 @@ impl Driver for Answers {
             .unwrap_or(&self.default_level)
         {
             Level::Invalid => Validity::Invalid,
-            // The core does not tell "structurally valid" yet (tag tx-set-download).
-            Level::MaybeValidNotCurrent | Level::StructurallyValid => Validity::NotCurrent,
+            Level::MaybeValidNotCurrent => Validity::NotCurrent,
+            Level::StructurallyValid => Validity::PayloadMissing,
             Level::FullyValidated => Validity::Valid,
         }
     }
@@ -142,7 +153,7 @@ impl Driver for Answers {
                 .copied()
                 .unwrap_or(self.priorities.1),
             HashSource::Table => {
-                self.from_table(slot, round, "priority", &node, |table| &table.priority)
+                self.tabled(slot, round, "priority", &node, |table| &table.priority)
             }
             HashSource::StellarSha256 => leader::priority(slot, previous, round, node),
         }
@@ -151,7 +162,7 @@ impl Driver for Answers {
     fn neighborhood(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
         match self.hash_source {
             HashSource::Steps => 0,
-            HashSource::Table => self.from_table(slot, round, "neighborhood", &node, |table| {
+            HashSource::Table => self.tabled(slot, round, "neighborhood", &node, |table| {
                 &table.neighborhood
             }),
             HashSource::StellarSha256 => leader::neighborhood(slot, previous, round, node),
@@ -166,11 +177,28 @@ impl Driver for Answers {
                 .get(value)
                 .copied()
                 .unwrap_or(self.value_hashes.1),
-            HashSource::Table => self.from_table(slot, round, "value hash", value, |table| {
+            HashSource::Table => self.tabled(slot, round, "value hash", value, |table| {
                 &table.value_hashes
             }),
             HashSource::StellarSha256 => leader::value_hash(slot, previous, round, value),
         }
+    }
+
+    fn without_payload(&self, _: SlotIndex, value: &Value) -> Option<Value> {
+        let waits = self
+            .waits_ms
+            .get(value)
+            .is_some_and(|ms| *ms < DOWNLOAD_TIMEOUT_MS);
+        (!waits).then(|| Value::new(&[b"EMPTY:", value.as_bytes()].concat()))
+    }
+
+    fn strip_upgrades(&self, _: SlotIndex, value: &Value) -> Option<Value> {
+        let stripped = || self.stripped.get(value).unwrap_or(value).clone();
+        self.upgraded.contains(value).then(stripped)
+    }
+
+    fn upgrade_timeouts(&self) -> u32 {
+        self.upgrade_timeouts
     }
 
     fn timeout(&self, timer: Timer, round: u32) -> Duration {

@@ -76,8 +76,16 @@ pub(super) enum Combine {
 
 /// What a step does.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Step {
+    Answer(Answer),
+    Call(Call),
+}
+
+/// A change of the driver's answers.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
-pub(super) enum Call {
+pub(super) enum Answer {
     SetPriorities {
         priorities: BTreeMap<String, u64>,
         default: u64,
@@ -111,6 +119,12 @@ pub(super) enum Call {
         timeout_limit: u32,
     },
     Restart,
+}
+
+/// A call into the node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub(super) enum Call {
     Nominate {
         slot: u64,
         value: String,

@@ -2,8 +2,8 @@
 
 use super::driver::{Answers, Table};
 use super::form::{
-    BallotForm, Call, Decision, Envelope, Level, Outcome, PledgeForm, Returned, SelfLatest,
-    SetForm, TimerName, Trace,
+    Answer, BallotForm, Call, Decision, Envelope, Level, Outcome, PledgeForm, Returned, SelfLatest,
+    SetForm, Step, TimerName, Trace,
 };
 use fba_core::{
     Attested, Ballot, Effect, Hash, Input, Node, NodeId, Pledge, QuorumSet, Rejected, Rule,
@@ -119,10 +119,17 @@ impl<'a> Player<'a> {
     }
 
     fn step(&mut self, step: &serde_json::Value) -> Result<Outcome, String> {
-        let call: Call = serde_json::from_value(step.clone()).map_err(|error| error.to_string())?;
-        let Some((slot, returns, input)) = self.input(call)? else {
-            return Ok(Outcome::default());
+        let parsed: Step =
+            serde_json::from_value(step.clone()).map_err(|error| error.to_string())?;
+        let call = match parsed {
+            Step::Call(call) => call,
+            Step::Answer(answer) => {
+                self.change_answers(answer)?;
+                return Ok(Outcome::default());
+            }
         };
+        let (returns, input) = self.input(call)?;
+        let slot = input.slot();
         self.node.open(slot);
         let before = Snapshot::of(&self.node, slot);
         if let Input::TimerFired { timer, .. } = &input {
@@ -148,58 +155,45 @@ impl<'a> Player<'a> {
         Ok(outcome)
     }
 
-    /// The input a step stands for; none if it only changes answers.
-    fn input(&mut self, call: Call) -> Result<Option<(SlotIndex, Returns, Input)>, String> {
+    /// The input a call stands for, and how its result is told.
+    fn input(&self, call: Call) -> Result<(Returns, Input), String> {
         let names = &self.names;
-        let value = |hex: &String| names.value(hex);
-        let (slot, returns, input) = match call {
+        Ok(match call {
             Call::Nominate {
                 slot,
-                value: own,
+                value,
                 previous,
                 timed_out,
             } => {
-                let (own, previous) = (Some(value(&own)?), value(&previous)?);
-                let slot = SlotIndex(slot);
+                let (slot, value) = (SlotIndex(slot), Some(names.value(&value)?));
+                let previous = names.value(&previous)?;
                 (
-                    slot,
                     Returns::Voted,
                     Input::Nominate {
                         slot,
-                        value: own,
+                        value,
                         previous,
                         timed_out,
                     },
                 )
             }
-            Call::Bump { slot, value: own } => {
-                let slot = SlotIndex(slot);
-                (
-                    slot,
-                    Returns::Bumped,
-                    Input::Bump {
-                        slot,
-                        value: value(&own)?,
-                    },
-                )
+            Call::Bump { slot, value } => {
+                let (slot, value) = (SlotIndex(slot), names.value(&value)?);
+                (Returns::Bumped, Input::Bump { slot, value })
             }
             Call::Receive { envelope } => (
-                SlotIndex(envelope.slot),
                 Returns::Validity,
                 Input::Receive(names.attested(&envelope)?),
             ),
-            Call::FireTimer { slot, timer } => {
+            Call::FireTimer { slot, timer: name } => {
                 let slot = SlotIndex(slot);
-                let generation = *self
-                    .timers
-                    .get(&(slot, timer))
-                    .ok_or("fires a timer that is not running here")?;
-                let timer = match timer {
+                let running = self.timers.get(&(slot, name));
+                let generation = *running.ok_or("fires a timer that is not running here")?;
+                let timer = match name {
                     TimerName::Ballot => Timer::Ballot,
                     TimerName::Nomination => Timer::Nomination,
                 };
                 (
-                    slot,
                     Returns::Nothing,
                     Input::TimerFired {
                         slot,
@@ -211,7 +205,6 @@ impl<'a> Player<'a> {
             Call::Restore { envelope } => {
                 let statement = names.attested(&envelope)?;
                 (
-                    SlotIndex(envelope.slot),
                     Returns::Nothing,
                     Input::Restore {
                         statement,
@@ -220,21 +213,18 @@ impl<'a> Player<'a> {
                 )
             }
             Call::StopNomination { slot } => (
-                SlotIndex(slot),
                 Returns::Nothing,
                 Input::StopNomination {
                     slot: SlotIndex(slot),
                 },
             ),
-            answer => return self.change_answers(answer).map(|()| None),
-        };
-        Ok(Some((slot, returns, input)))
+        })
     }
 
-    fn change_answers(&mut self, call: Call) -> Result<(), String> {
+    fn change_answers(&mut self, answer: Answer) -> Result<(), String> {
         let names = &self.names;
-        match call {
-            Call::SetPriorities {
+        match answer {
+            Answer::SetPriorities {
                 priorities,
                 default,
             } => {
@@ -243,10 +233,10 @@ impl<'a> Player<'a> {
                     .map(|(name, n)| Ok((names.node(name)?, *n)));
                 self.answers.priorities = (by_node.collect::<Result<_, String>>()?, default);
             }
-            Call::SetValueHashes { hashes, default } => {
+            Answer::SetValueHashes { hashes, default } => {
                 self.answers.value_hashes = (names.by_value(&hashes)?, default);
             }
-            Call::SetHashTable { slot, rounds } => {
+            Answer::SetHashTable { slot, rounds } => {
                 let tables = rounds.iter().map(|round| {
                     let table = Table::new(round, |name| names.node(name), |hex| names.value(hex))?;
                     Ok((round.round, table))
@@ -255,10 +245,10 @@ impl<'a> Player<'a> {
                     .tables
                     .insert(SlotIndex(slot), tables.collect::<Result<_, String>>()?);
             }
-            Call::SetCandidates { composite } => {
+            Answer::SetCandidates { composite } => {
                 self.answers.composite = composite.map(|hex| names.value(&hex)).transpose()?;
             }
-            Call::SetValidation {
+            Answer::SetValidation {
                 levels,
                 nomination_levels,
                 default,
@@ -267,24 +257,24 @@ impl<'a> Player<'a> {
                 self.answers.nomination_levels = names.by_value(&nomination_levels)?;
                 self.answers.default_level = default;
             }
-            Call::SetExtract { extract } => {
-                let pairs = extract
-                    .iter()
-                    .map(|(from, to)| Ok((names.value(from)?, names.value(to)?)));
-                self.answers.extract = pairs.collect::<Result<_, String>>()?;
-            }
-            Call::Restart => {
+            Answer::SetExtract { extract } => self.answers.extract = names.value_pairs(&extract)?,
+            Answer::Restart => {
                 self.node = Node::new(self.local, self.trace.local.is_validator, self.set.clone());
                 self.timers.clear();
             }
-            // Questions the core does not ask yet (tags tx-set-download, upgrades).
-            Call::SetDownloadWaits { .. } | Call::SetUpgrades { .. } => {}
-            Call::Nominate { .. }
-            | Call::Bump { .. }
-            | Call::Receive { .. }
-            | Call::FireTimer { .. }
-            | Call::Restore { .. }
-            | Call::StopNomination { .. } => return Err("a call is not an answer".into()),
+            Answer::SetUpgrades {
+                has_upgrades,
+                stripped,
+                timeout_limit,
+            } => {
+                let upgraded = has_upgrades.iter().map(|hex| names.value(hex));
+                self.answers.upgraded = upgraded.collect::<Result<_, String>>()?;
+                self.answers.stripped = names.value_pairs(&stripped)?;
+                self.answers.upgrade_timeouts = timeout_limit;
+            }
+            Answer::SetDownloadWaits { waits_ms } => {
+                self.answers.waits_ms = names.by_value(&waits_ms)?
+            }
         }
         Ok(())
     }
@@ -494,6 +484,16 @@ impl Names {
         column
             .iter()
             .map(|(hex, answer)| Ok((self.value(hex)?, answer.clone())))
+            .collect()
+    }
+
+    fn value_pairs(
+        &self,
+        pairs: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<Value, Value>, String> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(from, to)| Ok((self.value(from)?, self.value(to)?)))
             .collect()
     }
 

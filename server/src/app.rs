@@ -1,0 +1,225 @@
+//! Wires the parts of a node: config and keys in, a running node out. The only place that knows all parts.
+
+mod consensus;
+mod show;
+
+use crate::config::{Config, ConfigErrors};
+use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
+use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, Limits, NodeName, Published};
+use crate::key::{Ed25519, NetworkId, Signatures};
+use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
+use crate::overlay::{self, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
+use crate::record::{RecordError, Recorder};
+use crate::store::{KeyFileError, KeyHold, RestoredLedger, Store, StoreError, key_file};
+use crate::telemetry::Metrics;
+use crate::wire::VersionRange;
+use consensus::{Consensus, Links};
+use fba_core::NodeId;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+
+/// Votes, and everything else peers say, waiting for the consensus thread. A full queue pushes back on QUIC.
+const VOTE_QUEUE: usize = 4096;
+const PAYLOAD_QUEUE: usize = 256;
+
+/// Submissions waiting for the consensus thread. A full queue answers 429.
+const REQUEST_QUEUE: usize = 4096;
+
+/// Why a node could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The genesis file is missing, wrong, or another network's.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The genesis file describes no ledger.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The node's key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The seed file holds another node's key.
+    #[error(
+        "the seed file {path} holds the key of {found}, but the configuration is for {wanted}: give this node its own \
+         seed file, or remove node_public_key from the configuration"
+    )]
+    OtherKey {
+        /// The seed file.
+        path: PathBuf,
+        /// The node whose key it holds.
+        found: String,
+        /// The node that is configured.
+        wanted: String,
+    },
+    /// The store refused to open or to commit.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored is not a ledger.
+    #[error("the stored ledger does not add up: {0}; restore the data folder from a backup, or move it away and let the node fetch the ledger from its peers")]
+    Restore(#[from] RestoreError),
+    /// The QUIC side could not start.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    /// The HTTP side could not start.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The recording could not be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// No thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// Our ledger is not the network's.
+    #[error("diverged, so this node has stopped: {0}")]
+    Diverged(Box<Divergence>),
+}
+
+/// What may be asked of a node besides its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Write every statement received to this file.
+    pub record: Option<PathBuf>,
+}
+
+/// A running node. Call [`Running::stop`]; dropping it leaves its threads running until the process ends.
+pub struct Running {
+    http: HttpHandle,
+    overlay: Arc<Overlay>,
+    stop: async_channel::Sender<()>,
+    thread: JoinHandle<Result<(), AppError>>,
+    /// Closed when the consensus thread has ended, by itself or because it was asked to.
+    pub ended: async_channel::Receiver<()>,
+    // Keeps the key file locked for as long as the node runs.
+    _key: KeyHold,
+}
+
+impl Running {
+    /// Where HTTP is served.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.local_addr()
+    }
+
+    /// Where peers connect.
+    #[must_use]
+    pub fn overlay_address(&self) -> SocketAddr {
+        self.overlay.local_addr()
+    }
+
+    /// Stops everything: consensus first, so that the last commit is whole, then peers, then HTTP.
+    ///
+    /// # Errors
+    /// What made the consensus thread stop, if it was not us.
+    ///
+    /// # Panics
+    /// When the consensus thread has panicked (our own mistake).
+    pub fn stop(self) -> Result<(), AppError> {
+        // Closed already if the thread has ended by itself.
+        let _ = self.stop.try_send(());
+        let outcome = self.thread.join().expect("the consensus thread does not panic");
+        match Arc::into_inner(self.overlay) {
+            Some(overlay) => crate::runtime::block_on(overlay.close()),
+            None => tracing::debug!("ledgers are still being read for a peer: it gets no goodbye"),
+        }
+        self.http.stop();
+        outcome
+    }
+}
+
+/// Starts a node.
+///
+/// # Errors
+/// See [`AppError`]; nothing is left running then.
+pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
+    let genesis = config.load_genesis()?;
+    let network = genesis.network_id();
+    let (secret, key_hold) = key_file::hold(&config.node_seed_file)?;
+    same_node(config, secret.node_id())?;
+    let (mut store, restored) = Store::open(&config.data_dir, network, config.node, key_hold.mark())?;
+    let ledger = open_ledger(&genesis, restored.ledger, &mut store)?;
+    let recorder = options.record.as_deref().map(Recorder::open).transpose()?;
+    let sequence = Arc::new(AtomicU64::new(ledger.sequence()));
+    let (vote_sender, votes) = async_channel::bounded(VOTE_QUEUE);
+    let (payload_sender, payload) = async_channel::bounded(PAYLOAD_QUEUE);
+    let (request_sender, requests) = async_channel::bounded(REQUEST_QUEUE);
+    let overlay_config = overlay_config(config, network);
+    let overlay = overlay::start(overlay_config, &secret, Arc::clone(&sequence), vote_sender, payload_sender)?;
+    let overlay = Arc::new(overlay);
+    let signatures: Arc<dyn Signatures> = Arc::new(Ed25519::new(network, secret));
+    let herder_config =
+        HerderConfig { quorum_set: config.trust.quorum_set.clone(), is_validator: config.is_validator };
+    let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
+    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder);
+    let (published, events) = (Published::new(consensus.node_view()), Events::default());
+    let metrics = Arc::new(Metrics::new());
+    let state = HttpState {
+        identity: identity(config, &genesis),
+        view: published.clone(),
+        history: Arc::new(consensus.reader()),
+        requests: request_sender,
+        events: events.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let http_config =
+        HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: Limits::default() };
+    let http = http::start(&http_config, state)?;
+    let (stop, stopped) = async_channel::bounded(1);
+    let (ended_sender, ended) = async_channel::bounded::<()>(1);
+    let consensus = consensus.showing(published, events, metrics);
+    let links = Links { votes, payload, requests, stopped };
+    let run = move || {
+        let outcome = crate::runtime::block_on(consensus.run(links));
+        drop(ended_sender);
+        outcome
+    };
+    let thread = std::thread::Builder::new().name("consensus".into()).spawn(run).map_err(AppError::Thread)?;
+    Ok(Running { http, overlay, stop, thread, ended, _key: key_hold })
+}
+
+fn same_node(config: &Config, found: NodeId) -> Result<(), AppError> {
+    if found == config.node {
+        return Ok(());
+    }
+    let (found, wanted) = (crate::key::node_strkey(found), crate::key::node_strkey(config.node));
+    Err(AppError::OtherKey { path: config.node_seed_file.clone(), found, wanted })
+}
+
+/// The ledger the store holds; in a new store, genesis, which becomes its first ledger.
+fn open_ledger(genesis: &Genesis, stored: Option<RestoredLedger>, store: &mut Store) -> Result<Ledger, AppError> {
+    if let Some(stored) = stored {
+        return Ok(Ledger::restore(genesis, stored.header, stored.accounts, stored.data, stored.lattice)?);
+    }
+    let (ledger, closed) = Ledger::genesis(genesis)?;
+    let close = Close { closed, proof: Vec::new(), proof_sets: Vec::new() };
+    store.commit(&Commit { closes: vec![close], sync: true, ..Commit::default() })?;
+    Ok(ledger)
+}
+
+fn overlay_config(config: &Config, network: NetworkId) -> OverlayConfig {
+    let peer = |peer: &crate::config::Peer| PeerAddress { address: peer.address.to_string(), key: peer.key };
+    OverlayConfig {
+        listen: config.listen,
+        public: config.public_address.as_ref().map(ToString::to_string),
+        peers: config.peers.iter().map(peer).collect(),
+        seats: Seats::default(),
+        network,
+        versions: VersionRange::OURS,
+    }
+}
+
+fn identity(config: &Config, genesis: &Genesis) -> Identity {
+    let name = |known: &crate::config::Known| NodeName {
+        name: known.name.to_string(),
+        organization: known.home_domain.as_ref().map(ToString::to_string),
+    };
+    Identity {
+        node: config.node,
+        network: genesis.network_id().0,
+        validator: config.is_validator,
+        names: config.trust.directory.iter().map(|(node, known)| (*node, name(known))).collect(),
+        parameters: genesis.parameters.clone(),
+    }
+}

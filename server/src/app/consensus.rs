@@ -1,0 +1,309 @@
+//! The consensus thread: inputs in, batches out.
+//!
+//! It takes whatever has arrived, hands it to the herder, and carries out one batch: send what may leave, commit, send
+//! the votes, tell whoever waits. While it commits, inputs pile up in bounded channels and share the next commit.
+
+use super::AppError;
+use super::show::{self, Showing};
+use crate::herder::{Batch, Commit, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome};
+use crate::http::{Events, NodeView, Published, Request, Submission, SubmitOutcome};
+use crate::overlay::{Event, Overlay};
+use crate::record::{Record, Recorder};
+use crate::runtime;
+use crate::store::{Reader, Store};
+use crate::telemetry::Metrics;
+use crate::wire::Message;
+use async_channel::{Receiver, Sender};
+use futures::{FutureExt, pin_mut, select_biased};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Inputs handled before a batch is carried out: bounds how long the first of them waits.
+const BATCH_INPUTS_MAX: usize = 1024;
+
+/// The thread wakes at least this often, so that what it shows is never older.
+const IDLE_WAKEUP: Duration = Duration::from_millis(500);
+
+/// Catch-up answers being read from the store for peers at the same time; more are not answered.
+const READS_MAX: usize = 4;
+
+/// Above so many waiting clients, those that have hung up are swept out first.
+const TICKETS_SWEPT_AT: usize = 10_000;
+
+/// Where inputs come from.
+pub(super) struct Links {
+    pub(super) votes: Receiver<Event>,
+    pub(super) payload: Receiver<Event>,
+    pub(super) requests: Receiver<Request>,
+    pub(super) stopped: Receiver<()>,
+}
+
+/// What woke the thread.
+enum Woken {
+    Overlay(Event),
+    Request(Request),
+    Timer,
+    Stop,
+}
+
+/// Everything the consensus thread owns.
+pub(super) struct Consensus {
+    herder: Herder,
+    store: Store,
+    reader: Reader,
+    overlay: Arc<Overlay>,
+    sequence: Arc<AtomicU64>,
+    recorder: Option<Recorder>,
+    started: Instant,
+    tickets: BTreeMap<Ticket, Sender<SubmitOutcome>>,
+    next_ticket: u64,
+    reads: Arc<AtomicU64>,
+    showing: Option<Showing>,
+}
+
+impl Consensus {
+    pub(super) fn new(
+        herder: Herder,
+        store: Store,
+        overlay: Arc<Overlay>,
+        sequence: Arc<AtomicU64>,
+        recorder: Option<Recorder>,
+    ) -> Self {
+        Self {
+            herder,
+            reader: store.reader(),
+            store,
+            overlay,
+            sequence,
+            recorder,
+            started: Instant::now(),
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            reads: Arc::new(AtomicU64::new(0)),
+            showing: None,
+        }
+    }
+
+    /// What the node looks like before it runs.
+    pub(super) fn node_view(&self) -> NodeView {
+        show::node_view(&self.herder.view(self.now()), &[])
+    }
+
+    /// Reads of what this thread commits.
+    pub(super) fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    pub(super) fn showing(mut self, published: Published, events: Events, metrics: Arc<Metrics>) -> Self {
+        self.showing = Some(Showing::new(published, events, metrics));
+        self
+    }
+
+    /// Runs until asked to stop, or until it must.
+    pub(super) async fn run(mut self, links: Links) -> Result<(), AppError> {
+        let now = self.now();
+        self.herder.handle(now, Input::Start);
+        self.carry_out()?;
+        loop {
+            match self.wait(&links).await {
+                Woken::Stop => break,
+                Woken::Timer => self.store.maintain()?,
+                Woken::Overlay(event) => self.overlay_event(event)?,
+                Woken::Request(request) => self.request(request),
+            }
+            self.take_what_is_there(&links)?;
+            self.carry_out()?;
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the first input. Votes come before payload, payload before clients.
+    async fn wait(&self, links: &Links) -> Woken {
+        let timer = runtime::sleep(self.until_wakeup()).fuse();
+        let (vote, payload) = (links.votes.recv().fuse(), links.payload.recv().fuse());
+        let (request, stopped) = (links.requests.recv().fuse(), links.stopped.recv().fuse());
+        pin_mut!(timer, vote, payload, request, stopped);
+        select_biased! {
+            _ = stopped => Woken::Stop,
+            vote = vote => vote.map_or(Woken::Stop, Woken::Overlay),
+            payload = payload => payload.map_or(Woken::Stop, Woken::Overlay),
+            request = request => request.map_or(Woken::Stop, Woken::Request),
+            () = timer => Woken::Timer,
+        }
+    }
+
+    fn take_what_is_there(&mut self, links: &Links) -> Result<(), AppError> {
+        for _ in 0..BATCH_INPUTS_MAX {
+            if let Ok(event) = links.votes.try_recv().or_else(|_| links.payload.try_recv()) {
+                self.overlay_event(event)?;
+            } else if let Ok(request) = links.requests.try_recv() {
+                self.request(request);
+            } else {
+                break;
+            }
+        }
+        self.wake();
+        Ok(())
+    }
+
+    fn until_wakeup(&self) -> Duration {
+        let now = self.now();
+        let due = self.herder.next_wakeup(now).unwrap_or(Duration::MAX);
+        due.saturating_sub(now.monotonic).min(IDLE_WAKEUP)
+    }
+
+    fn wake(&mut self) {
+        let now = self.now();
+        if self.herder.next_wakeup(now).is_some_and(|due| due <= now.monotonic) {
+            self.herder.handle(now, Input::Wakeup);
+        }
+    }
+
+    fn overlay_event(&mut self, event: Event) -> Result<(), AppError> {
+        let input = match event {
+            Event::Up { peer, .. } => Input::PeerUp { peer },
+            Event::Down { peer, reason } => {
+                tracing::info!(peer = %show::short(&peer), reason, "link is down");
+                Input::PeerDown { peer }
+            }
+            Event::Message { from, message } => {
+                if let (Message::Statement(statement), Some(recorder)) = (&message, &mut self.recorder) {
+                    recorder.record(&Record { at_unix_ms: unix_ms(), from, signed: statement.clone() })?;
+                }
+                Input::Message { from, message }
+            }
+        };
+        let now = self.now();
+        self.herder.handle(now, input);
+        Ok(())
+    }
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::IsPending { hash, reply } => {
+                // Nobody waits any more if this fails.
+                let _ = reply.try_send(self.herder.is_queued(&hash));
+            }
+            Request::Submit(Submission { transaction, reply }) => {
+                let ticket = Ticket(self.next_ticket);
+                self.next_ticket += 1;
+                if self.tickets.len() >= TICKETS_SWEPT_AT {
+                    self.tickets.retain(|_, reply| !reply.is_closed());
+                }
+                self.tickets.insert(ticket, reply);
+                let now = self.now();
+                self.herder.handle(now, Input::Submit { transaction, ticket });
+            }
+        }
+    }
+
+    /// Carries out what the inputs so far ask for, in the order that keeps votes durable before they leave.
+    fn carry_out(&mut self) -> Result<(), AppError> {
+        let now = self.now();
+        let Batch { first, commit, then, notices, reads, fatal } = self.herder.flush(now);
+        if let Some(divergence) = fatal {
+            return Err(AppError::Diverged(Box::new(divergence)));
+        }
+        self.send(first);
+        if let Some(commit) = commit {
+            self.commit(&commit)?;
+        }
+        self.send(then);
+        reads.into_iter().for_each(|read| self.read(read));
+        self.tell(notices);
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), AppError> {
+        if self.store.standing().is_lost() && !commit.votes.is_empty() {
+            // The herder was silent for as long as it had to be.
+            self.store.resume_voting();
+        }
+        let took = self.store.commit(commit)?;
+        if let Some(close) = commit.closes.last() {
+            self.sequence.store(close.closed.header.sequence, Ordering::Relaxed);
+        }
+        if let Some(showing) = &self.showing {
+            showing.committed(took, commit.sync);
+        }
+        Ok(())
+    }
+
+    fn send(&self, outgoing: Vec<Outgoing>) {
+        for outgoing in outgoing {
+            match outgoing {
+                Outgoing::Send { to, message } => {
+                    for peer in to {
+                        // False if the link is gone or its queue is full: flooding does not rely on one link.
+                        self.overlay.send(peer, &message);
+                    }
+                },
+                Outgoing::DropPeer { peer, reason } => {
+                    tracing::warn!(peer = %show::short(&peer), reason, "dropping a peer that broke a rule");
+                    self.overlay.drop_peer(peer, &reason);
+                }
+            }
+        }
+    }
+
+    /// Reads ledgers for a peer off this thread and sends them.
+    fn read(&self, ReadLedgers { peer, from, count }: ReadLedgers) {
+        if self.reads.load(Ordering::Relaxed) >= READS_MAX as u64 {
+            tracing::debug!(peer = %show::short(&peer), "too many peers catch up at once: not answered");
+            return;
+        }
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let (reader, overlay, reads) = (self.reader.clone(), Arc::clone(&self.overlay), Arc::clone(&self.reads));
+        let work = move || {
+            match reader.ledger_entries(from, u64::from(count)) {
+                Ok(entries) => drop(overlay.send(peer, &Message::Ledgers(entries))),
+                Err(error) => tracing::error!(%error, from, "cannot read ledgers for a peer"),
+            }
+            reads.fetch_sub(1, Ordering::Relaxed);
+        };
+        drop(runtime::spawn_blocking(work));
+    }
+
+    fn tell(&mut self, notices: Vec<Notice>) {
+        let now = self.now();
+        if notices.iter().any(|notice| matches!(notice, Notice::Closed(_))) {
+            self.overlay.set_wanted(&self.herder.transitive_quorum());
+        }
+        for notice in &notices {
+            if let Notice::Ticket { ticket, outcome } = notice {
+                self.answer(*ticket, outcome);
+            }
+        }
+        if let Some(showing) = &mut self.showing {
+            showing.notices(&notices);
+            showing.publish(now, &self.herder, &self.overlay);
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, outcome: &TicketOutcome) {
+        let answer = show::submit_outcome(outcome);
+        let last = !matches!(answer, SubmitOutcome::Pending);
+        if let Some(reply) = self.tickets.get(&ticket) {
+            // Full or closed: whoever asked has stopped waiting.
+            let _ = reply.try_send(answer);
+        }
+        if last {
+            self.tickets.remove(&ticket);
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: self.started.elapsed(), unix_ms: unix_ms() }
+    }
+}
+
+/// The wall clock; a clock before 1970 counts as 1970.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
