@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Who signs, and whether to wait. Part of every command that submits.
 #[derive(Clone, Debug, clap::Args)]
-pub struct SignArgs {
+pub(crate) struct SignArgs {
     /// The file that holds the account's secret key
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
