@@ -8,7 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod herder;
-mod history;
+pub mod history;
 pub mod http;
 pub mod key;
 pub mod ledger;

@@ -106,7 +106,9 @@ impl Metrics {
         let metrics = Self {
             ledger_sequence: Gauge::default(),
             // A close takes from a few milliseconds (interval 0) to several heartbeats (a network in trouble).
-            close_interval_seconds: Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]),
+            close_interval_seconds: Histogram::new([
+                0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
+            ]),
             transactions: Counter::default(),
             transactions_failed: Counter::default(),
             commits: Counter::default(),
@@ -175,7 +177,9 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LogError {
     /// The filter does not parse.
-    #[error("{filter:?} is not a log filter ({reason}): write a level such as `info`, or `info,fba_server::overlay=debug`")]
+    #[error(
+        "{filter:?} is not a log filter ({reason}): write a level such as `info`, or `info,fba_server::overlay=debug`"
+    )]
     Filter {
         /// As given.
         filter: String,

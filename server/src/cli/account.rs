@@ -41,7 +41,8 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
 
 fn facts(account: &dto::Account) -> String {
     let shown = |bytes: &dto::Bytes| bytes.text.clone().unwrap_or_else(|| format!("0x{}", bytes.hex));
-    let signers: Vec<_> = account.signers.iter().map(|signer| format!("{} weight {}", signer.key, signer.weight)).collect();
+    let signers: Vec<_> =
+        account.signers.iter().map(|signer| format!("{} weight {}", signer.key, signer.weight)).collect();
     let facts = [
         ("Account", account.account.clone()),
         ("Balance", account.balance.clone()),

@@ -147,16 +147,16 @@ impl Client {
         };
         match serde_json::from_slice::<dto::ErrorBody>(body) {
             Ok(known) => CliError::new(exit, known.error.message),
-            Err(_) => CliError::new(exit, format!("{} answered with HTTP status {status}; is it an fba node?", self.base)),
+            Err(_) => {
+                CliError::new(exit, format!("{} answered with HTTP status {status}; is it an fba node?", self.base))
+            }
         }
     }
 
     /// The node did not answer.
     fn unreachable(&self, error: &ureq::Error) -> CliError {
-        let why = match error {
-            ureq::Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-            other => other.to_string(),
-        };
+        let refused = matches!(error, ureq::Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused);
+        let why = if refused { "connection refused".to_owned() } else { error.to_string() };
         let message = format!(
             "no node answers at {} ({why}): start one with `fba run` or a whole network with `fba demo`, or name \
              another with --node URL or {NODE_VARIABLE}",

@@ -9,6 +9,8 @@ pub mod exit;
 pub mod keygen;
 pub mod ledger;
 pub mod network_init;
+#[cfg(test)]
+mod node_tests;
 pub mod pay;
 pub mod run;
 mod signing;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Who signs, and whether to wait. Part of every command that submits.
 #[derive(Clone, Debug, clap::Args)]
-pub struct SignArgs {
+pub(crate) struct SignArgs {
     /// The file that holds the account's secret key
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -62,7 +62,8 @@ impl<'a> Signing<'a> {
     pub(crate) fn submit(&self, operations: Vec<Operation>) -> Result<Exit, CliError> {
         let source = AccountId::of(&self.key);
         let Some(account) = self.client.find::<dto::Account>(&account_path(source))? else {
-            let message = format!("the account {source} of the key file does not exist: pay to it first, which opens it");
+            let message =
+                format!("the account {source} of the key file does not exist: pay to it first, which opens it");
             return Err(CliError::new(Exit::No, message));
         };
         let mut transaction = Transaction::new(source, account.next_sequence, operations);
@@ -96,7 +97,8 @@ pub(crate) fn key_error(error: &KeyFileError) -> CliError {
         KeyFileError::Permissions { .. } => Exit::Permission,
         KeyFileError::Io { source, .. } => Exit::of_io(source),
         KeyFileError::NotAKey { .. } | KeyFileError::NotRegular { .. } => Exit::Data,
-        _ => Exit::Unavailable,
+        // Reading claims and creates nothing.
+        KeyFileError::Exists { .. } | KeyFileError::Lock(_) => Exit::Unavailable,
     };
     CliError::new(exit, error)
 }

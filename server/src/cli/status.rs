@@ -37,7 +37,10 @@ fn shown(node: &dto::Node) -> String {
         ("Node", format!("{name}{organization}, {role}")),
         ("Key", node.node.clone()),
         ("State", format!("{}{reason}", node.sync.state.replace('_', " "))),
-        ("Ledger", format!("{} closed {} ago, {}", ledger.sequence, text::duration(ledger.age_ms), text::short(&ledger.hash))),
+        (
+            "Ledger",
+            format!("{} closed {} ago, {}", ledger.sequence, text::duration(ledger.age_ms), text::short(&ledger.hash)),
+        ),
         ("Slot", format!("{}: {}, round {}, counter {}", slot.slot, slot.phase, slot.round, slot.counter)),
         ("Peers", node.peers.to_string()),
         ("Queued", format!("{} transactions", node.queued)),

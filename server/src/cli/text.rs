@@ -37,7 +37,7 @@ pub fn table(headings: &[&str]) -> Table {
 pub fn facts(facts: &[(&str, String)]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    facts.iter().for_each(|(what, value)| drop(table.add_row([*what, value.as_str()])));
+    table.add_rows(facts.iter().map(|(what, value)| [*what, value.as_str()]));
     table
 }
 
@@ -99,6 +99,9 @@ mod tests {
 
     #[test]
     fn durations_have_the_unit_one_would_say() {
-        assert_eq!([0, 999, 1500, 61_000, 3_720_000].map(duration), ["0 ms", "999 ms", "1.5 s", "1 min 1 s", "1 h 2 min"]);
+        assert_eq!(
+            [0, 999, 1500, 61_000, 3_720_000].map(duration),
+            ["0 ms", "999 ms", "1.5 s", "1 min 1 s", "1 h 2 min"]
+        );
     }
 }

@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     }
 }
 
-const HEADINGS: &str = "    LEDGER  CLOSED                     INTERVAL     TX  FAILED  NOMINATE    BALLOT  HASH";
+const HEADINGS: &str = "    LEDGER  CLOSED                    INTERVAL     TX  FAILED  NOMINATE    BALLOT  HASH";
 
 struct Watch<'a> {
     args: &'a Args,
@@ -106,7 +106,8 @@ impl Watch<'_> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(data: &str) -> Result<T, CliError> {
-    serde_json::from_str(data).map_err(|error| CliError::new(Exit::Data, format!("the event is not understood: {error}")))
+    serde_json::from_str(data)
+        .map_err(|error| CliError::new(Exit::Data, format!("the event is not understood: {error}")))
 }
 
 fn row(ledger: &dto::LedgerClosed, interval: Option<u64>, colour: bool) -> String {

@@ -77,9 +77,7 @@ fn operation(operation: &Operation) -> dto::Operation {
         Operation::CreateAccount { account, balance } => {
             dto::Operation::CreateAccount { account: account.to_string(), balance: balance.to_string() }
         }
-        Operation::Payment { to, amount } => {
-            dto::Operation::Payment { to: to.to_string(), amount: amount.to_string() }
-        }
+        Operation::Payment { to, amount } => dto::Operation::Payment { to: to.to_string(), amount: amount.to_string() },
         Operation::SetData { key, value } => {
             dto::Operation::SetData { key: dto::Bytes::from(&**key), value: dto::Bytes::from(&**value) }
         }

@@ -4,8 +4,8 @@
 //! keys are strkeys; hashes are lower-case hex. A field that has nothing to say is `null`, never left out.
 
 use crate::http::view;
-use crate::ledger;
 use crate::key::node_strkey;
+use crate::ledger;
 use fba_core::QuorumSet;
 use serde::{Deserialize, Serialize};
 
@@ -460,4 +460,3 @@ pub struct ErrorDetail {
     /// A sentence for people.
     pub message: String,
 }
-

@@ -3,10 +3,10 @@
 //! Consensus publishes and never waits: the broadcast is bounded, a slow reader loses events and is told so. A reader
 //! that names the last ledger it has seen gets the ones it lacks from the store first.
 
-use crate::http::{Stop, dto};
 use crate::http::error::ApiError;
 use crate::http::history::Reads;
 use crate::http::view::Published;
+use crate::http::{Stop, dto};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -67,7 +67,7 @@ impl Events {
 
 /// What one line of a stream can be.
 #[derive(Clone, Debug, PartialEq)]
-enum Line {
+pub(crate) enum Line {
     Event(Event),
     Lagged(dto::Lagged),
     Reset(dto::Reset),
@@ -144,7 +144,7 @@ impl Feed {
     }
 
     /// The next line; `None` ends the stream.
-    async fn next(&mut self) -> Option<Line> {
+    pub(crate) async fn next(&mut self) -> Option<Line> {
         loop {
             if let Some(line) = self.lines.pop_front() {
                 return Some(line);

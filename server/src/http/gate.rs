@@ -48,9 +48,11 @@ impl HostNames {
     }
 
     fn allows(&self, authority: &str) -> bool {
-        // `user@host` names no host of ours, however it ends.
-        !authority.contains('@')
-            && authority.parse::<Authority>().is_ok_and(|authority| self.0.contains(&canonical(authority.host())))
+        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        // Nothing but a port follows the host, and nothing precedes it: `user@host` names no host of ours.
+        let port_or_nothing = authority.as_str().strip_prefix(authority.host());
+        let plain = port_or_nothing.is_some_and(|rest| rest.is_empty() || authority.port_u16().is_some());
+        plain && self.0.contains(&canonical(authority.host()))
     }
 }
 

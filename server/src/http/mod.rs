@@ -17,7 +17,7 @@ mod server;
 mod stall;
 mod submit;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 pub use convert::{account, event_of, ledger, submit_outcome, transaction};

@@ -109,7 +109,7 @@ impl Server {
         };
         let graceful = GracefulShutdown::new();
         // Either side ends it; only the signal ever does.
-        drop(select(pin!(self.accept_all(&listener, &graceful)), pin!(self.stop.clone().wait())).await);
+        select(pin!(self.accept_all(&listener, &graceful)), pin!(self.stop.clone().wait())).await.factor_first();
         drop(listener);
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!("HTTP requests were cut off: they took longer than {} s to finish", GRACE.as_secs());

@@ -133,7 +133,10 @@ impl Gateway {
                 Some(limit) => self.wait_for_close(hash, &answers, limit).await,
                 None => Ok(pending(hash)),
             },
-            other => self.settled(hash, other).await,
+            settled @ (SubmitOutcome::Closed { .. }
+            | SubmitOutcome::Refused(_)
+            | SubmitOutcome::QueueFull
+            | SubmitOutcome::Expired) => self.settled(hash, settled).await,
         }
     }
 
@@ -212,8 +215,12 @@ async fn next_answer<T>(answers: &Receiver<T>, limit: Duration) -> Result<T, Api
 }
 
 fn queue_full() -> ApiError {
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", "the transaction queue is full; send the same bytes later")
-        .retry_after(1)
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "queue_full",
+        "the transaction queue is full; send the same bytes later",
+    )
+    .retry_after(1)
 }
 
 fn stopping() -> ApiError {
