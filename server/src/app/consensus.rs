@@ -6,7 +6,7 @@
 use super::AppError;
 use super::show::{self, Showing};
 use crate::herder::{Batch, Commit, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome};
-use crate::http::{Events, NodeView, Published, Request, Submission, SubmitOutcome};
+use crate::http::{self, Events, NodeView, Published, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
 use crate::record::{Record, Recorder};
 use crate::runtime;
@@ -88,7 +88,7 @@ impl Consensus {
 
     /// What the node looks like before it runs.
     pub(super) fn node_view(&self) -> NodeView {
-        show::node_view(&self.herder.view(self.now()), &[])
+        NodeView::of(&self.herder.view(self.now()), Vec::new())
     }
 
     /// Reads of what this thread commits.
@@ -280,13 +280,12 @@ impl Consensus {
             }
         }
         if let Some(showing) = &mut self.showing {
-            showing.notices(&notices);
-            showing.publish(now, &self.herder, &self.overlay);
+            showing.show(&notices, now, &self.herder, &self.overlay);
         }
     }
 
     fn answer(&mut self, ticket: Ticket, outcome: &TicketOutcome) {
-        let answer = show::submit_outcome(outcome);
+        let answer = http::submit_outcome(outcome);
         let last = !matches!(answer, SubmitOutcome::Pending);
         if let Some(reply) = self.tickets.get(&ticket) {
             // Full or closed: whoever asked has stopped waiting.
