@@ -1,3 +1,4 @@
 //! What crosses crates: trace replay, simulator, real processes.
 
 pub mod replay;
+pub mod sim;
