@@ -40,7 +40,7 @@ impl Herder {
             Message::GetQuorumSet(hash) => self.send_quorum_set(from, hash),
             Message::QuorumSet(set) => self.quorum_set(now, from, set),
             Message::GetTxSet(hash) => self.send_tx_set(from, hash),
-            Message::TxSet(set) => self.tx_set(now, from, set),
+            Message::TxSet(set) => self.tx_set(from, set),
             Message::DontHave(hash) => self.fetches.dont_have(now.monotonic, from, hash),
             Message::TxAdvert(hashes) => self.tx_advert(now, from, &hashes),
             Message::TxDemand(hashes) => self.tx_demand(from, &hashes),
@@ -81,6 +81,9 @@ impl Herder {
 
     fn quorum_set(&mut self, now: Now, from: NodeId, set: QuorumSet) {
         let hash = set.hash();
+        if self.sets.contains_key(&hash) {
+            return;
+        }
         if !self.fetches.answered(from, Item::QuorumSet(hash)) {
             return self.out.drop_peer(from, format!("sent quorum set {hash}, which it was not asked for"));
         }
@@ -89,7 +92,7 @@ impl Herder {
     }
 
     /// A set that was asked for, or a small one that its proposer hands around.
-    fn tx_set(&mut self, now: Now, from: NodeId, set: Arc<TxSet>) {
+    fn tx_set(&mut self, from: NodeId, set: Arc<TxSet>) {
         let hash = set.hash();
         let item = Item::TxSet(hash);
         let wanted = self.fetches.is_open(item);
@@ -104,8 +107,6 @@ impl Herder {
         if self.payloads.is_crowded() {
             self.drop_needless_payloads();
         }
-        self.readmit(now);
-        self.try_close(now);
     }
 
     /// Sets of values that no statement at hand names any more.

@@ -31,6 +31,12 @@ impl Herder {
         }
     }
 
+    #[doc(hidden)]
+    pub fn debug_state(&self) -> String {
+        let short = |s: &super::Statements| s.iter().map(|e| format!("{:?}/{}/{:?} ", e.signed.statement.node, e.slot(), e.signed.statement.pledge)).collect::<String>();
+        format!("\n   OPEN {} \n   PENDING {} \n   CONTRARY {} \n   FETCH {:?}\n", self.book.of_slot(self.open_slot()).map(|e| format!("{:?}/{:?} ", e.signed.statement.node, e.signed.statement.pledge)).collect::<String>(), short(&self.pending), short(&self.contrary), self.fetches)
+    }
+
     fn node_view(&self, id: NodeId, distance: u32) -> NodeView {
         let last_slot = self.book.last_slot_of(id);
         NodeView {

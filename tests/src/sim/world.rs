@@ -13,7 +13,7 @@ use fba_server::ledger::{Ledger, Parameters};
 use fba_server::wire::Message;
 use sha2::{Digest, Sha256};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 const SECOND: u64 = 1_000_000;
 /// Faults go on for at most so long, whatever has closed.
@@ -81,6 +81,7 @@ enum Event {
     PartitionEnds,
     Submit,
     Faults,
+    Crash { node: usize },
 }
 
 struct World {
@@ -99,6 +100,8 @@ struct World {
     genesis: Ledger,
     healed: bool,
     disk_was_lost: bool,
+    /// Nodes that crash in the middle of their next commit.
+    doomed: BTreeSet<usize>,
     closes: u64,
     handled: u64,
     trace: Sha256,
@@ -168,7 +171,9 @@ impl World {
             layout,
             genesis,
             healed: false,
-            disk_was_lost: false,
+            // One node beyond help at a time: more than that nobody has to bear.
+            disk_was_lost: far != usize::MAX,
+            doomed: BTreeSet::new(),
             closes: 0,
             handled: 0,
             trace: Sha256::new(),
@@ -205,7 +210,7 @@ impl World {
             let Some(herder) = &node.herder else { return format!("{index}: down") };
             let view = herder.view(node.now(self.now));
             let open = view.open.as_ref().map(|slot| (slot.phase, slot.ballot.as_ref().map(|ballot| ballot.counter), slot.nomination_round, slot.nominating, slot.heard_from_quorum, slot.fully_validated));
-            format!("{index}: ledger {} {:?} {open:?} waiting {} queued {} peers {}", view.last_closed.sequence, view.sync, view.waiting, view.queued, view.peers)
+            format!("{index}: ledger {} {:?} {open:?} waiting {} queued {} peers {} {}", view.last_closed.sequence, view.sync, view.waiting, view.queued, view.peers, herder.debug_state())
         };
         let states: Vec<String> = self.nodes.iter().enumerate().map(state).collect();
         format!("goal {goal}; {}", states.join("; "))
@@ -251,6 +256,7 @@ impl World {
             Event::PartitionEnds => self.network.island.clear(),
             Event::Submit => self.submit(),
             Event::Faults => self.faults(),
+            Event::Crash { node } => self.crash(node),
         }
         self.broken.take().map_or(Ok(()), Err)
     }
@@ -349,6 +355,9 @@ impl World {
                 this.committing = Some(batch);
                 let epoch = this.epoch;
                 self.schedule(now + latency, Event::Committed { node, epoch });
+            }
+            if self.doomed.remove(&node) {
+                self.schedule(now + latency / 2, Event::Crash { node });
             }
         } else {
             self.finish(node, batch);
@@ -490,7 +499,13 @@ impl World {
         }
         self.schedule(self.now + SECOND, Event::Faults);
         if self.rng.chance(self.mix.crash_permille) {
-            self.crash();
+            let node = self.rng.index(self.nodes.len());
+            if self.rng.chance(500) {
+                self.doomed.insert(node);
+            } else {
+                let at = self.now + self.rng.below(SECOND);
+                self.schedule(at, Event::Crash { node });
+            }
         }
         if self.network.island.is_empty() && self.rng.chance(self.mix.partition_permille) {
             self.counts.partitions += 1;
@@ -508,9 +523,8 @@ impl World {
         }
     }
 
-    fn crash(&mut self) {
-        let node = self.rng.index(self.nodes.len());
-        if !self.nodes.get(node).is_some_and(SimNode::is_up) {
+    fn crash(&mut self, node: usize) {
+        if self.healed || !self.nodes.get(node).is_some_and(SimNode::is_up) {
             return;
         }
         self.note("crash", [node as u64, 0, 0]);
