@@ -20,6 +20,9 @@ pub enum Validity {
     Invalid,
     /// Plausible, but the ledger it builds on is not ours now: follow, but emit nothing in this slot any more.
     NotCurrent,
+    /// Right in itself and for the current ledger, but its payload is still to come, or is bad: it may be nominated and
+    /// prepared, but not committed to (V1).
+    PayloadMissing,
     /// Checked against the ledger it builds on.
     Valid,
 }
@@ -52,4 +55,20 @@ pub trait Driver {
 
     /// How long to wait in `round` (nomination round or ballot counter, from 1).
     fn timeout(&self, timer: Timer, round: u32) -> Duration;
+
+    /// What to ballot on instead of a value whose payload is missing, once the host gives up waiting for it or knows it to
+    /// be bad; `None` while it waits (V2). A host that never answers [`Validity::PayloadMissing`] is not asked.
+    fn without_payload(&self, _slot: SlotIndex, _value: &Value) -> Option<Value> {
+        None
+    }
+
+    /// The value without its upgrades; `None` if it carries none (N12). A host without upgrades need not answer.
+    fn strip_upgrades(&self, _slot: SlotIndex, _value: &Value) -> Option<Value> {
+        None
+    }
+
+    /// After how many nomination timeouts upgrades are given up, when nothing else is voted for (N12).
+    fn upgrade_timeouts(&self) -> u32 {
+        u32::MAX
+    }
 }

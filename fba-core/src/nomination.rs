@@ -4,7 +4,10 @@ pub mod leader;
 
 use crate::outlet::{Local, Turn};
 use crate::tally::Tally;
-use crate::{Attested, Ballot, Driver, Evidence, Malformed, NodeId, Pledge, Purpose, Rejected, Rule, SenderSet};
+use crate::{
+    Attested, Ballot, Driver, Evidence, Malformed, NodeId, Pledge, Purpose, Rejected, Rule,
+    SenderSet,
+};
 use crate::{Statement, Timer, Validity, Value};
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -16,6 +19,7 @@ pub(crate) struct Nomination {
     tally: Tally,
     started: bool,
     round: u32,
+    timeouts: u32,
     leaders: BTreeSet<NodeId>,
     /// Our own value, if we have one.
     own: Option<Value>,
@@ -44,6 +48,7 @@ impl Nomination {
             tally: Tally::new(Arc::clone(&local.set)),
             started: false,
             round: 0,
+            timeouts: 0,
             leaders: BTreeSet::new(),
             own: None,
             previous: None,
@@ -83,7 +88,19 @@ impl Nomination {
     }
 
     /// N1: opens nomination or its next round. True if we voted for something new.
-    pub(crate) fn open<D: Driver>(&mut self, value: Option<Value>, previous: Value, turn: &mut Turn<'_, D>) -> bool {
+    pub(crate) fn open<D: Driver>(
+        &mut self,
+        value: Option<Value>,
+        previous: Value,
+        timed_out: bool,
+        turn: &mut Turn<'_, D>,
+    ) -> bool {
+        if timed_out {
+            if !self.started {
+                return false;
+            }
+            self.timeouts = self.timeouts.saturating_add(1);
+        }
         if !self.candidates.is_empty() {
             return false;
         }
@@ -100,22 +117,29 @@ impl Nomination {
         );
         self.previous = Some(previous);
         // N6: one new value of every leader heard, and our own if we lead and have voted for nothing at all.
-        let heard: Vec<Statement> =
-            self.leaders.iter().filter_map(|leader| self.tally.of(*leader)).cloned().collect();
+        let heard: Vec<Statement> = self
+            .leaders
+            .iter()
+            .filter_map(|leader| self.tally.of(*leader))
+            .cloned()
+            .collect();
         let mut grew = false;
         for statement in &heard {
             grew |= self.follow(&statement.pledge, turn);
         }
         grew |= self.vote_own(turn);
-        turn.out.start(Timer::Nomination, turn.driver.timeout(Timer::Nomination, self.round)); // T2
+        turn.out.start(
+            Timer::Nomination,
+            turn.driver.timeout(Timer::Nomination, self.round),
+        ); // T2
         grew
     }
 
     /// N1: the round has lasted long enough. Nothing to do once nomination has stopped.
     pub(crate) fn time_out<D: Driver>(&mut self, turn: &mut Turn<'_, D>) -> bool {
         match self.previous.clone() {
-            Some(previous) if self.started => self.open(None, previous, turn),
-            _ => false,
+            Some(previous) => self.open(None, previous, true, turn),
+            None => false,
         }
     }
 
@@ -140,7 +164,11 @@ impl Nomination {
     }
 
     /// Draws the consequences of a statement that was just recorded.
-    pub(crate) fn consider<D: Driver>(&mut self, hint: &Statement, turn: &mut Turn<'_, D>) -> Progress {
+    pub(crate) fn consider<D: Driver>(
+        &mut self,
+        hint: &Statement,
+        turn: &mut Turn<'_, D>,
+    ) -> Progress {
         let mut progress = Progress::default();
         // Never vote in a slot we have not opened: its values cannot be judged yet.
         if !self.started {
@@ -170,13 +198,18 @@ impl Nomination {
             return None;
         }
         let quorum_set = SenderSet::Known(Arc::clone(&turn.local.set));
-        self.tally.record(Attested { statement: statement.clone(), quorum_set });
+        self.tally.record(Attested {
+            statement: statement.clone(),
+            quorum_set,
+        });
         Some(statement)
     }
 
     /// R1: only before nomination is opened; votes only once.
     pub(crate) fn can_be_restored(&self, votes: bool) -> bool {
-        !self.started && self.round == 0 && (!votes || (self.voted.is_empty() && self.accepted.is_empty()))
+        !self.started
+            && self.round == 0
+            && (!votes || (self.voted.is_empty() && self.accepted.is_empty()))
     }
 
     /// R1, R2: takes back what we said before a restart.
@@ -191,7 +224,12 @@ impl Nomination {
     }
 
     /// R3: goes back to just before `round`, with the leaders gathered until then.
-    pub(crate) fn restore_round<D: Driver>(&mut self, round: u32, previous: Value, turn: &Turn<'_, D>) {
+    pub(crate) fn restore_round<D: Driver>(
+        &mut self,
+        round: u32,
+        previous: Value,
+        turn: &Turn<'_, D>,
+    ) {
         self.leaders.clear();
         self.round = 0;
         while self.round.saturating_add(1) < round {
@@ -221,14 +259,20 @@ impl Nomination {
         if self.accepted.contains(value) {
             return false;
         }
-        let Some(support) = self.tally.accept(|pledge| votes(pledge, value), |pledge| accepts(pledge, value))
-        else {
+        let Some(support) = self.tally.accept(
+            |pledge| votes(pledge, value),
+            |pledge| accepts(pledge, value),
+        ) else {
             return false;
         };
-        match turn.driver.validate(turn.out.slot(), value, Purpose::Nomination) {
-            Validity::Valid => {
+        match turn
+            .driver
+            .validate(turn.out.slot(), value, Purpose::Nomination)
+        {
+            Validity::PayloadMissing | Validity::Valid => {
                 let evidence = self.tally.evidence(&support);
-                turn.out.moved(Rule::AcceptNominated, nominated(value), Some(evidence));
+                turn.out
+                    .moved(Rule::AcceptNominated, nominated(value), Some(evidence));
                 self.voted.insert(value.clone());
                 self.accepted.insert(value.clone())
             }
@@ -252,7 +296,8 @@ impl Nomination {
             .collect();
         let found = !confirmed.is_empty();
         for (value, evidence) in confirmed {
-            turn.out.moved(Rule::ConfirmNominated, nominated(&value), Some(evidence));
+            turn.out
+                .moved(Rule::ConfirmNominated, nominated(&value), Some(evidence));
             self.candidates.insert(value);
         }
         if found {
@@ -263,15 +308,31 @@ impl Nomination {
 
     /// N6: votes for the best value of a leader that we have not voted for yet.
     fn follow<D: Driver>(&mut self, pledge: &Pledge, turn: &mut Turn<'_, D>) -> bool {
-        self.best_of(pledge, turn).is_some_and(|value| self.vote(value, turn))
+        self.best_of(pledge, turn)
+            .is_some_and(|value| self.vote(value, turn))
     }
 
-    /// N6
+    /// N6, N12
     fn vote_own<D: Driver>(&mut self, turn: &mut Turn<'_, D>) -> bool {
-        if !self.voted.is_empty() || !self.leaders.contains(&turn.local.node) {
+        if !self.leaders.contains(&turn.local.node) {
             return false;
         }
-        self.own.clone().is_some_and(|value| self.vote(value, turn))
+        let Some(own) = self.own.clone() else {
+            return false;
+        };
+        let slot = turn.out.slot();
+        let strips = self.timeouts >= turn.driver.upgrade_timeouts()
+            && self
+                .voted
+                .iter()
+                .all(|value| turn.driver.strip_upgrades(slot, value).is_some());
+        if strips {
+            let plain = turn.driver.strip_upgrades(slot, &own).unwrap_or(own);
+            self.own = Some(plain.clone());
+            self.vote(plain, turn)
+        } else {
+            self.voted.is_empty() && self.vote(own, turn)
+        }
     }
 
     fn vote<D>(&mut self, value: Value, turn: &mut Turn<'_, D>) -> bool {
@@ -288,7 +349,10 @@ impl Nomination {
             return None;
         };
         let usable = |values: &[Value]| -> Vec<Value> {
-            values.iter().filter_map(|value| usable(value, turn)).collect()
+            values
+                .iter()
+                .filter_map(|value| usable(value, turn))
+                .collect()
         };
         let mut values = usable(accepted);
         if values.is_empty() {
@@ -298,15 +362,23 @@ impl Nomination {
         values
             .into_iter()
             .filter(|value| !self.voted.contains(value))
-            .max_by_key(|value| turn.driver.value_hash(turn.out.slot(), previous, self.round, value))
+            .max_by_key(|value| {
+                turn.driver
+                    .value_hash(turn.out.slot(), previous, self.round, value)
+            })
     }
 }
 
 /// The value itself if it is valid, else a valid one made from it.
 fn usable<D: Driver>(value: &Value, turn: &Turn<'_, D>) -> Option<Value> {
-    match turn.driver.validate(turn.out.slot(), value, Purpose::Nomination) {
-        Validity::Valid => Some(value.clone()),
-        Validity::Invalid | Validity::NotCurrent => turn.driver.extract_valid(turn.out.slot(), value),
+    match turn
+        .driver
+        .validate(turn.out.slot(), value, Purpose::Nomination)
+    {
+        Validity::PayloadMissing | Validity::Valid => Some(value.clone()),
+        Validity::Invalid | Validity::NotCurrent => {
+            turn.driver.extract_valid(turn.out.slot(), value)
+        }
     }
 }
 
@@ -320,5 +392,8 @@ fn accepts(pledge: &Pledge, value: &Value) -> bool {
 
 /// Nomination rules are reported with counter 0.
 fn nominated(value: &Value) -> Ballot {
-    Ballot { counter: 0, value: value.clone() }
+    Ballot {
+        counter: 0,
+        value: value.clone(),
+    }
 }

@@ -16,7 +16,8 @@ fn nodes(list: impl IntoIterator<Item = u8>) -> BTreeSet<NodeId> {
 }
 
 fn flat(threshold: u32, list: impl IntoIterator<Item = u8>) -> QuorumSet {
-    QuorumSet::new(threshold, list.into_iter().map(node).collect(), Vec::new()).unwrap()
+    QuorumSet::new(threshold, list.into_iter().map(node).collect(), Vec::new())
+        .expect("the test lists a sane set")
 }
 
 /// Every subset of nodes 0 to NODES − 1.
@@ -30,18 +31,18 @@ prop_compose! {
         let at = |place: u8| -> Vec<NodeId> {
             (0..NODES).zip(&places).filter(|(_, p)| **p == place).map(|(n, _)| node(n)).collect()
         };
-        let pick = |seed: u32, members: usize| 1 + seed % u32::try_from(members).unwrap();
+        let pick = |seed: u32, members: usize| 1 + seed % u32::try_from(members).expect("a handful");
         let inner: Vec<QuorumSet> = [(at(1), seeds[1]), (at(2), seeds[2])]
             .into_iter()
             .filter(|(members, _)| !members.is_empty())
-            .map(|(members, seed)| QuorumSet::new(pick(seed, members.len()), members, Vec::new()).unwrap())
+            .map(|(members, seed)| QuorumSet::new(pick(seed, members.len()), members, Vec::new()).expect("sane"))
             .collect();
         let mut top = at(0);
         if top.is_empty() && inner.is_empty() {
             top.push(node(0));
         }
         let threshold = pick(seeds[0], top.len() + inner.len());
-        QuorumSet::new(threshold, top, inner).unwrap()
+        QuorumSet::new(threshold, top, inner).expect("sane")
     }
 }
 
@@ -117,18 +118,36 @@ fn sanity_is_checked_at_its_limits() {
             .collect()
     };
     assert!(QuorumSet::new(1, list(1000), Vec::new()).is_ok());
-    assert_eq!(QuorumSet::new(1, list(1001), Vec::new()), Err(QuorumSetError::ValidatorCount(1001)));
-    let halves = list(1001).chunks(501).map(|half| QuorumSet::new(1, half.to_vec(), Vec::new()).unwrap()).collect();
-    assert_eq!(QuorumSet::new(1, Vec::new(), halves), Err(QuorumSetError::ValidatorCount(1001)));
+    assert_eq!(
+        QuorumSet::new(1, list(1001), Vec::new()),
+        Err(QuorumSetError::ValidatorCount(1001))
+    );
+    let halves = list(1001)
+        .chunks(501)
+        .map(|half| QuorumSet::new(1, half.to_vec(), Vec::new()).unwrap())
+        .collect();
+    assert_eq!(
+        QuorumSet::new(1, Vec::new(), halves),
+        Err(QuorumSetError::ValidatorCount(1001))
+    );
     assert_eq!(
         QuorumSet::new(0, list(1), Vec::new()),
-        Err(QuorumSetError::ThresholdOutOfRange { threshold: 0, members: 1 })
+        Err(QuorumSetError::ThresholdOutOfRange {
+            threshold: 0,
+            members: 1
+        })
     );
     assert_eq!(
         QuorumSet::new(2, list(1), Vec::new()),
-        Err(QuorumSetError::ThresholdOutOfRange { threshold: 2, members: 1 })
+        Err(QuorumSetError::ThresholdOutOfRange {
+            threshold: 2,
+            members: 1
+        })
     );
-    assert_eq!(QuorumSet::new(1, vec![node(1)], vec![flat(1, [1])]), Err(QuorumSetError::Duplicate(node(1))));
+    assert_eq!(
+        QuorumSet::new(1, vec![node(1)], vec![flat(1, [1])]),
+        Err(QuorumSetError::Duplicate(node(1)))
+    );
     let insane = QuorumSet::unchecked(3, vec![node(1)], Vec::new());
     assert!(!insane.is_sane());
     assert!(QuorumSet::new(1, vec![node(2)], vec![insane]).is_err());
@@ -140,7 +159,10 @@ fn four_levels_of_inner_sets_are_accepted_and_five_are_not() {
     for _ in 0..4 {
         set = QuorumSet::new(1, Vec::new(), vec![set]).unwrap();
     }
-    assert_eq!(QuorumSet::new(1, Vec::new(), vec![set.clone()]), Err(QuorumSetError::TooDeep));
+    assert_eq!(
+        QuorumSet::new(1, Vec::new(), vec![set.clone()]),
+        Err(QuorumSetError::TooDeep)
+    );
     assert_eq!(set.normalized(), flat(1, [0]));
 }
 

@@ -6,6 +6,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// How long a payload is waited for in every trace.
+const DOWNLOAD_TIMEOUT_MS: u64 = 5000;
+
 /// The answers in force, and what was asked that leaves a mark.
 pub(super) struct Answers {
     pub(super) hash_source: HashSource,
@@ -19,6 +22,10 @@ pub(super) struct Answers {
     pub(super) nomination_levels: BTreeMap<Value, Level>,
     pub(super) default_level: Level,
     pub(super) extract: BTreeMap<Value, Value>,
+    pub(super) waits_ms: BTreeMap<Value, u64>,
+    pub(super) upgraded: BTreeSet<Value>,
+    pub(super) stripped: BTreeMap<Value, Value>,
+    pub(super) upgrade_timeouts: u32,
     pub(super) combined: RefCell<Vec<Combined>>,
     /// A question the trace has no answer for.
     pub(super) unanswered: RefCell<Option<String>>,
@@ -46,12 +53,16 @@ impl Answers {
             nomination_levels: BTreeMap::new(),
             default_level: Level::FullyValidated,
             extract: BTreeMap::new(),
+            waits_ms: BTreeMap::new(),
+            upgraded: BTreeSet::new(),
+            stripped: BTreeMap::new(),
+            upgrade_timeouts: u32::MAX,
             combined: RefCell::default(),
             unanswered: RefCell::default(),
         }
     }
 
-    fn from_table<K: Ord>(
+    fn tabled<K: Ord>(
         &self,
         slot: SlotIndex,
         round: u32,
@@ -59,7 +70,11 @@ impl Answers {
         key: &K,
         column: impl Fn(&Table) -> &BTreeMap<K, u64>,
     ) -> u64 {
-        let answer = self.tables.get(&slot).and_then(|rounds| rounds.get(&round)).and_then(|t| column(t).get(key));
+        let answer = self
+            .tables
+            .get(&slot)
+            .and_then(|rounds| rounds.get(&round))
+            .and_then(|t| column(t).get(key));
         answer.copied().unwrap_or_else(|| {
             *self.unanswered.borrow_mut() = Some(format!("{what} of round {round} in slot {slot}"));
             0
@@ -74,7 +89,10 @@ impl Table {
         value: impl Fn(&str) -> Result<Value, String>,
     ) -> Result<Self, String> {
         let nodes = |column: &BTreeMap<String, u64>| -> Result<BTreeMap<NodeId, u64>, String> {
-            column.iter().map(|(name, n)| Ok((node(name)?, *n))).collect()
+            column
+                .iter()
+                .map(|(name, n)| Ok((node(name)?, *n)))
+                .collect()
         };
         Ok(Self {
             priority: nodes(&round.priority)?,
@@ -94,10 +112,13 @@ impl Driver for Answers {
             Purpose::Nomination => self.nomination_levels.get(value),
             Purpose::Ballot => None,
         };
-        match stricter.or_else(|| self.levels.get(value)).unwrap_or(&self.default_level) {
+        match stricter
+            .or_else(|| self.levels.get(value))
+            .unwrap_or(&self.default_level)
+        {
             Level::Invalid => Validity::Invalid,
-            // The core does not tell "structurally valid" yet (tag tx-set-download).
-            Level::MaybeValidNotCurrent | Level::StructurallyValid => Validity::NotCurrent,
+            Level::MaybeValidNotCurrent => Validity::NotCurrent,
+            Level::StructurallyValid => Validity::PayloadMissing,
             Level::FullyValidated => Validity::Valid,
         }
     }
@@ -112,16 +133,28 @@ impl Driver for Answers {
             Combine::LexicographicMax => candidates.last().cloned(),
         };
         self.combined.borrow_mut().push(Combined {
-            candidates: candidates.iter().map(|value| hex::encode(value.as_bytes())).collect(),
-            composite: composite.as_ref().map(|value| hex::encode(value.as_bytes())),
+            candidates: candidates
+                .iter()
+                .map(|value| hex::encode(value.as_bytes()))
+                .collect(),
+            composite: composite
+                .as_ref()
+                .map(|value| hex::encode(value.as_bytes())),
         });
         composite
     }
 
     fn priority(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
         match self.hash_source {
-            HashSource::Steps => self.priorities.0.get(&node).copied().unwrap_or(self.priorities.1),
-            HashSource::Table => self.from_table(slot, round, "priority", &node, |table| &table.priority),
+            HashSource::Steps => self
+                .priorities
+                .0
+                .get(&node)
+                .copied()
+                .unwrap_or(self.priorities.1),
+            HashSource::Table => {
+                self.tabled(slot, round, "priority", &node, |table| &table.priority)
+            }
             HashSource::StellarSha256 => leader::priority(slot, previous, round, node),
         }
     }
@@ -129,21 +162,50 @@ impl Driver for Answers {
     fn neighborhood(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
         match self.hash_source {
             HashSource::Steps => 0,
-            HashSource::Table => self.from_table(slot, round, "neighborhood", &node, |table| &table.neighborhood),
+            HashSource::Table => self.tabled(slot, round, "neighborhood", &node, |table| {
+                &table.neighborhood
+            }),
             HashSource::StellarSha256 => leader::neighborhood(slot, previous, round, node),
         }
     }
 
     fn value_hash(&self, slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64 {
         match self.hash_source {
-            HashSource::Steps => self.value_hashes.0.get(value).copied().unwrap_or(self.value_hashes.1),
-            HashSource::Table => self.from_table(slot, round, "value hash", value, |table| &table.value_hashes),
+            HashSource::Steps => self
+                .value_hashes
+                .0
+                .get(value)
+                .copied()
+                .unwrap_or(self.value_hashes.1),
+            HashSource::Table => self.tabled(slot, round, "value hash", value, |table| {
+                &table.value_hashes
+            }),
             HashSource::StellarSha256 => leader::value_hash(slot, previous, round, value),
         }
     }
 
+    fn without_payload(&self, _: SlotIndex, value: &Value) -> Option<Value> {
+        let waits = self
+            .waits_ms
+            .get(value)
+            .is_some_and(|ms| *ms < DOWNLOAD_TIMEOUT_MS);
+        (!waits).then(|| Value::new(&[b"EMPTY:", value.as_bytes()].concat()))
+    }
+
+    fn strip_upgrades(&self, _: SlotIndex, value: &Value) -> Option<Value> {
+        let stripped = || self.stripped.get(value).unwrap_or(value).clone();
+        self.upgraded.contains(value).then(stripped)
+    }
+
+    fn upgrade_timeouts(&self) -> u32 {
+        self.upgrade_timeouts
+    }
+
     fn timeout(&self, timer: Timer, round: u32) -> Duration {
-        let Growth { initial_ms, increment_ms } = match timer {
+        let Growth {
+            initial_ms,
+            increment_ms,
+        } = match timer {
             Timer::Nomination => self.timeouts.nomination,
             Timer::Ballot => self.timeouts.ballot,
         };

@@ -76,23 +76,78 @@ pub(super) enum Combine {
 
 /// What a step does.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Step {
+    Answer(Answer),
+    Call(Call),
+}
+
+/// A change of the driver's answers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub(super) enum Answer {
+    SetPriorities {
+        priorities: BTreeMap<String, u64>,
+        default: u64,
+    },
+    SetValueHashes {
+        hashes: BTreeMap<String, u64>,
+        default: u64,
+    },
+    SetHashTable {
+        slot: u64,
+        rounds: Vec<RoundForm>,
+    },
+    SetCandidates {
+        composite: Option<String>,
+    },
+    SetValidation {
+        levels: BTreeMap<String, Level>,
+        #[serde(default)]
+        nomination_levels: BTreeMap<String, Level>,
+        default: Level,
+    },
+    SetDownloadWaits {
+        waits_ms: BTreeMap<String, u64>,
+    },
+    SetExtract {
+        extract: BTreeMap<String, String>,
+    },
+    SetUpgrades {
+        has_upgrades: Vec<String>,
+        stripped: BTreeMap<String, String>,
+        timeout_limit: u32,
+    },
+    Restart,
+}
+
+/// A call into the node.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(super) enum Call {
-    SetPriorities { priorities: BTreeMap<String, u64>, default: u64 },
-    SetValueHashes { hashes: BTreeMap<String, u64>, default: u64 },
-    SetHashTable { slot: u64, rounds: Vec<RoundForm> },
-    SetCandidates { composite: Option<String> },
-    SetValidation { levels: BTreeMap<String, Level>, #[serde(default)] nomination_levels: BTreeMap<String, Level>, default: Level },
-    SetDownloadWaits { waits_ms: BTreeMap<String, u64> },
-    SetExtract { extract: BTreeMap<String, String> },
-    SetUpgrades { has_upgrades: Vec<String>, stripped: BTreeMap<String, String>, timeout_limit: u32 },
-    Restart,
-    Nominate { slot: u64, value: String, previous: String, timed_out: bool },
-    Bump { slot: u64, value: String },
-    Receive { envelope: Envelope },
-    FireTimer { slot: u64, timer: TimerName },
-    Restore { envelope: Envelope },
-    StopNomination { slot: u64 },
+    Nominate {
+        slot: u64,
+        value: String,
+        previous: String,
+        timed_out: bool,
+    },
+    Bump {
+        slot: u64,
+        value: String,
+    },
+    Receive {
+        envelope: Envelope,
+    },
+    FireTimer {
+        slot: u64,
+        timer: TimerName,
+    },
+    Restore {
+        envelope: Envelope,
+    },
+    StopNomination {
+        slot: u64,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -184,8 +239,25 @@ pub(super) struct Envelope {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum PledgeForm {
-    Nominate { votes: Vec<String>, accepted: Vec<String> },
-    Prepare { ballot: BallotForm, prepared: Option<BallotForm>, prepared_prime: Option<BallotForm>, c: u32, h: u32 },
-    Confirm { ballot: BallotForm, prepared: u32, commit: u32, h: u32 },
-    Externalize { commit: BallotForm, h: u32 },
+    Nominate {
+        votes: Vec<String>,
+        accepted: Vec<String>,
+    },
+    Prepare {
+        ballot: BallotForm,
+        prepared: Option<BallotForm>,
+        prepared_prime: Option<BallotForm>,
+        c: u32,
+        h: u32,
+    },
+    Confirm {
+        ballot: BallotForm,
+        prepared: u32,
+        commit: u32,
+        h: u32,
+    },
+    Externalize {
+        commit: BallotForm,
+        h: u32,
+    },
 }
