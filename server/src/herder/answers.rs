@@ -50,7 +50,7 @@ impl Herder {
         }
     }
 
-    /// Everything known from `slot` on, lowest first.
+    /// Everything known from `slot` on, lowest first. Of the peer's own too: it may have forgotten.
     fn send_state(&mut self, now: Now, peer: NodeId, slot: SlotIndex) {
         if !self.peers.may_ask_state(now.monotonic, peer) {
             return self.out.refused(peer, "asks for SCP state too often".to_owned());
@@ -60,7 +60,6 @@ impl Herder {
             .book
             .from_slot(slot)
             .take_while(|entry| entry.slot() <= last)
-            .filter(|entry| entry.signed.statement.node != peer)
             .take(ANSWER_STATEMENTS_MAX)
             .map(|entry| Message::Statement(entry.signed.clone()))
             .collect();
