@@ -65,7 +65,8 @@ pub enum Input {
         /// The nomination round reached and the previous value, where they are known; else the round starts at 1.
         nomination: Option<(u32, Value)>,
     },
-    /// A nomination of our own that others still hold and we have forgotten. The host has checked our signature on it.
+    /// A nomination of our own that others still hold and we may have forgotten; the host has checked our signature on
+    /// it. Or our newest one: then everything heard is judged again (R5).
     Remind(Attested),
 }
 

@@ -237,6 +237,11 @@ impl Slot {
         statement.check().map_err(Rejected::Malformed)?;
         let grew = self.nomination.remember(&statement.pledge);
         self.say_nomination(grew, driver);
+        // With a vote from before a restart, what others said before nomination was opened may matter now.
+        let heard: Vec<Statement> = self.nomination.tally().latest().map(|heard| heard.statement.clone()).collect();
+        for hint in heard {
+            self.advance_nomination(hint, None, driver);
+        }
         Ok(())
     }
 

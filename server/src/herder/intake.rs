@@ -161,8 +161,8 @@ impl Herder {
         }
     }
 
-    fn remember(&mut self, now: Now, statement: Statement) {
-        if statement.slot != self.open_slot() {
+    pub(super) fn remember(&mut self, now: Now, statement: Statement) {
+        if statement.slot != self.open_slot() || !self.votes() {
             return;
         }
         let quorum_set = SenderSet::Known(Arc::clone(self.scp.quorum_set()));

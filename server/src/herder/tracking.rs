@@ -141,6 +141,9 @@ impl Herder {
         if self.tracking.repeat_at <= now.monotonic {
             self.tracking.repeat_at = now.monotonic + REPEAT_EVERY;
             self.repeat_own(&self.peers.ids().iter().copied().collect::<Vec<_>>());
+            if let (Some(own), _) = self.scp.own_latest(self.open_slot()) {
+                self.remember(now, own);
+            }
         }
         if self.tracking.ask_at <= now.monotonic {
             self.tracking.ask_at = now.monotonic + ASK_EVERY;
