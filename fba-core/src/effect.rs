@@ -65,6 +65,9 @@ pub enum Input {
         /// The nomination round reached and the previous value, where they are known; else the round starts at 1.
         nomination: Option<(u32, Value)>,
     },
+    /// A nomination of our own that others still hold and we may have forgotten; the host has checked our signature on
+    /// it. Or our newest one: then everything heard is judged again (R5).
+    Remind(Attested),
 }
 
 impl Input {
@@ -78,6 +81,7 @@ impl Input {
             | Self::TimerFired { slot, .. }
             | Self::StopNomination { slot } => *slot,
             Self::Receive(attested)
+            | Self::Remind(attested)
             | Self::Restore {
                 statement: attested,
                 ..

@@ -223,6 +223,17 @@ impl Nomination {
         Ok(())
     }
 
+    /// R5: says again what we said before, whatever we have said since. True if that is anything new.
+    pub(crate) fn remember(&mut self, pledge: &Pledge) -> bool {
+        let Pledge::Nominate { voted, accepted } = pledge else {
+            return false;
+        };
+        let before = self.voted.len().saturating_add(self.accepted.len());
+        self.voted.extend(voted.iter().cloned());
+        self.accepted.extend(accepted.iter().cloned());
+        self.voted.len().saturating_add(self.accepted.len()) > before
+    }
+
     /// R3: goes back to just before `round`, with the leaders gathered until then.
     pub(crate) fn restore_round<D: Driver>(
         &mut self,

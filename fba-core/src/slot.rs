@@ -105,6 +105,7 @@ impl Slot {
                 statement,
                 nomination,
             } => self.restore(statement, nomination, driver)?,
+            Input::Remind(attested) => self.remind(&attested.statement, driver)?,
         }
         if self.ballot.take_just_decided() {
             self.nomination.stop(); // N11
@@ -224,6 +225,22 @@ impl Slot {
         if let Some((round, previous)) = round {
             let (nomination, turn) = self.nomination_turn(driver);
             nomination.restore_round(round, previous, &turn);
+        }
+        Ok(())
+    }
+
+    /// R5
+    fn remind<D: Driver>(&mut self, statement: &Statement, driver: &D) -> Result<(), Rejected> {
+        if statement.node != self.local.node {
+            return Err(Rejected::AlreadyStarted);
+        }
+        statement.check().map_err(Rejected::Malformed)?;
+        let grew = self.nomination.remember(&statement.pledge);
+        self.say_nomination(grew, driver);
+        // With a vote from before a restart, what others said before nomination was opened may matter now.
+        let heard: Vec<Statement> = self.nomination.tally().latest().map(|heard| heard.statement.clone()).collect();
+        for hint in heard {
+            self.advance_nomination(hint, None, driver);
         }
         Ok(())
     }

@@ -4,3 +4,4 @@ pub mod acked;
 pub mod cluster;
 pub mod recording;
 pub mod replay;
+pub mod sim;

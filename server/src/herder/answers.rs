@@ -40,7 +40,7 @@ impl Herder {
             Message::GetQuorumSet(hash) => self.send_quorum_set(from, hash),
             Message::QuorumSet(set) => self.quorum_set(now, from, set),
             Message::GetTxSet(hash) => self.send_tx_set(from, hash),
-            Message::TxSet(set) => self.tx_set(now, from, set),
+            Message::TxSet(set) => self.tx_set(from, set),
             Message::DontHave(hash) => self.fetches.dont_have(now.monotonic, from, hash),
             Message::TxAdvert(hashes) => self.tx_advert(now, from, &hashes),
             Message::TxDemand(hashes) => self.tx_demand(from, &hashes),
@@ -50,7 +50,7 @@ impl Herder {
         }
     }
 
-    /// Everything known from `slot` on, lowest first.
+    /// Everything known from `slot` on, lowest first. Of the peer's own too: it may have forgotten.
     fn send_state(&mut self, now: Now, peer: NodeId, slot: SlotIndex) {
         if !self.peers.may_ask_state(now.monotonic, peer) {
             return self.out.refused(peer, "asks for SCP state too often".to_owned());
@@ -60,7 +60,6 @@ impl Herder {
             .book
             .from_slot(slot)
             .take_while(|entry| entry.slot() <= last)
-            .filter(|entry| entry.signed.statement.node != peer)
             .take(ANSWER_STATEMENTS_MAX)
             .map(|entry| Message::Statement(entry.signed.clone()))
             .collect();
@@ -81,6 +80,9 @@ impl Herder {
 
     fn quorum_set(&mut self, now: Now, from: NodeId, set: QuorumSet) {
         let hash = set.hash();
+        if self.sets.contains_key(&hash) {
+            return;
+        }
         if !self.fetches.answered(from, Item::QuorumSet(hash)) {
             return self.out.drop_peer(from, format!("sent quorum set {hash}, which it was not asked for"));
         }
@@ -89,7 +91,7 @@ impl Herder {
     }
 
     /// A set that was asked for, or a small one that its proposer hands around.
-    fn tx_set(&mut self, now: Now, from: NodeId, set: Arc<TxSet>) {
+    fn tx_set(&mut self, from: NodeId, set: Arc<TxSet>) {
         let hash = set.hash();
         let item = Item::TxSet(hash);
         let wanted = self.fetches.is_open(item);
@@ -104,8 +106,6 @@ impl Herder {
         if self.payloads.is_crowded() {
             self.drop_needless_payloads();
         }
-        self.readmit(now);
-        self.try_close(now);
     }
 
     /// Sets of values that no statement at hand names any more.

@@ -148,7 +148,7 @@ impl Herder {
 
     /// A peer's answer.
     pub(super) fn ledgers(&mut self, now: Now, from: NodeId, entries: &[LedgerEntry]) {
-        self.offer_sets(now, entries);
+        self.offer_sets(entries);
         let Some(asked) = self.catchup.asked.filter(|asked| asked.peer == from) else { return };
         self.catchup.asked = None;
         if entries.is_empty() {
@@ -214,19 +214,13 @@ impl Herder {
     }
 
     /// Sets in ledgers may be what a statement waits for.
-    fn offer_sets(&mut self, now: Now, entries: &[LedgerEntry]) {
-        let mut found = false;
+    fn offer_sets(&mut self, entries: &[LedgerEntry]) {
         for entry in entries {
             let item = super::fetch::Item::TxSet(entry.tx_set.hash());
             if self.fetches.is_open(item) {
                 self.fetches.drop_item(item);
                 self.payloads.add(std::sync::Arc::new(entry.tx_set.clone()), &self.queue, &*self.signatures);
-                found = true;
             }
-        }
-        if found {
-            self.readmit(now);
-            self.try_close(now);
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Outbox {
     unstored: BTreeMap<SlotIndex, Vote>,
     closes: Vec<Closing>,
     notices: Vec<Notice>,
+    /// Is one of the notices an acknowledgement?
+    acknowledges: bool,
     reads: Vec<ReadLedgers>,
     fatal: Option<Divergence>,
     stopped: bool,
@@ -62,6 +64,8 @@ impl Outbox {
     }
 
     pub(crate) fn notice(&mut self, notice: Notice) {
+        let closed = matches!(notice, Notice::Ticket { outcome: super::TicketOutcome::Closed { .. }, .. });
+        self.acknowledges |= closed;
         self.notices.push(notice);
     }
 
@@ -89,13 +93,12 @@ impl Herder {
         let mut commit = Commit::default();
         let mut then = Vec::new();
         for ((slot, protocol), statement) in std::mem::take(&mut self.out.emits) {
-            // A nomination that its slot's decision overtook is of no use to anybody.
-            if protocol == Protocol::Ballot || slot >= self.open_slot() {
-                self.say(statement, protocol, &mut commit, &mut then);
-            }
+            // Also of a slot that is closed meanwhile: a node that is behind needs nominations to follow ballots.
+            self.say(slot, statement, protocol, &mut commit, &mut then);
         }
         self.add_closes(&mut commit);
         let commit = self.complete(commit);
+        self.out.acknowledges = false;
         self.note_sync(now);
         Batch {
             first: std::mem::take(&mut self.out.first),
@@ -108,8 +111,7 @@ impl Herder {
     }
 
     /// Signs a statement and decides what must happen before it leaves.
-    fn say(&mut self, statement: Statement, protocol: Protocol, commit: &mut Commit, then: &mut Vec<Outgoing>) {
-        let slot = statement.slot;
+    fn say(&mut self, slot: SlotIndex, statement: Statement, protocol: Protocol, commit: &mut Commit, then: &mut Vec<Outgoing>) {
         let durability = durability(self.slot.durable.get(&protocol), &statement);
         let signed = SignedStatement::sign(statement.clone(), &*self.signatures);
         let round = self.scp.nomination_round(slot);
@@ -159,7 +161,7 @@ impl Herder {
                 caught_up: !live,
             }));
             // A close that clients hear about must not be lost; one that was fetched can be fetched again.
-            commit.sync |= live;
+            commit.sync |= live || self.out.acknowledges;
             commit.closes.push(Close { closed, proof, proof_sets });
         }
     }
@@ -181,8 +183,7 @@ impl Herder {
             return None;
         }
         let floor = self.open_slot();
-        let nominations = std::mem::take(&mut self.out.unstored);
-        commit.votes.extend(nominations.into_values().filter(|vote| vote.statement.statement.slot >= floor));
+        commit.votes.extend(std::mem::take(&mut self.out.unstored).into_values());
         for vote in &commit.votes {
             let statement = &vote.statement.statement;
             if let Some(set) = self.sets.get(&statement.quorum_set)

@@ -26,12 +26,16 @@ impl Herder {
             Novelty::News => {}
             Novelty::Held => return self.note_knows(&signed.statement, from),
             Novelty::Stale => return,
+            Novelty::Forgetful => return self.remind(from, &signed.statement),
         }
         if !signed.is_signed(&*self.signatures) {
             let author = signed.statement.node;
             return self.out.drop_peer(from, format!("passed on a statement of {author} whose signature is not genuine"));
         }
-        if signed.statement.node == self.local || !self.tracker.contains(signed.statement.node) {
+        if signed.statement.node == self.local {
+            return self.own_statement(now, Entry::from(signed, from));
+        }
+        if !self.tracker.contains(signed.statement.node) {
             return;
         }
         if !values_parse(&signed.statement) {
@@ -50,13 +54,37 @@ impl Herder {
         slot.0 >= open.saturating_sub(SLOTS_KEPT) && above
     }
 
+    /// Against what waits, only what is the same or older is dropped: what waits may wait for ever.
     fn novelty(&self, signed: &SignedStatement) -> Novelty {
-        let books = [&self.book, &self.pending, &self.contrary];
-        let all = books.map(|book| book.novelty(signed));
-        match all {
-            _ if all.contains(&Novelty::Held) => Novelty::Held,
-            _ if all.contains(&Novelty::Stale) => Novelty::Stale,
-            _ => Novelty::News,
+        let waiting = match self.pending.novelty(signed) {
+            Novelty::Forgetful => Novelty::News,
+            other => other,
+        };
+        // Our own comes back only to remind us.
+        let own = signed.statement.node == self.local;
+        let held = match self.book.novelty(signed) {
+            Novelty::Forgetful if own => Novelty::News,
+            other => other,
+        };
+        let all = [held, waiting, self.contrary.novelty(signed)];
+        let found = |novelty: &Novelty| all.contains(novelty);
+        let strongest = [Novelty::Held, Novelty::Stale, Novelty::Forgetful].into_iter().find(found);
+        strongest.unwrap_or(Novelty::News)
+    }
+
+    /// The author says what does not include what it said before: it gets back what we hold of it.
+    fn remind(&mut self, from: NodeId, said: &Statement) {
+        if from == said.node
+            && let Some(entry) = self.book.get(said)
+        {
+            self.out.send(vec![from], Message::Statement(entry.signed.clone()));
+        }
+    }
+
+    /// Something we said. Nominations may be lost in a crash, and others take from us only what includes them (R5).
+    fn own_statement(&mut self, now: Now, entry: Entry) {
+        if entry.signed.statement.pledge.is_nomination() && entry.slot() == self.open_slot() && self.votes() {
+            self.admit(now, entry);
         }
     }
 
@@ -115,6 +143,9 @@ impl Herder {
     /// A complete statement: flooded, then judged.
     fn take_in(&mut self, now: Now, mut entry: Entry) {
         let statement = entry.signed.statement.clone();
+        if statement.node == self.local {
+            return self.remember(now, statement);
+        }
         if let Some(set) = self.sets.get(&statement.quorum_set) {
             self.tracker.learn(statement.node, statement.slot, set);
         }
@@ -128,6 +159,16 @@ impl Herder {
         } else {
             self.feed(now, entry);
         }
+    }
+
+    pub(super) fn remember(&mut self, now: Now, statement: Statement) {
+        if statement.slot != self.open_slot() || !self.votes() {
+            return;
+        }
+        let quorum_set = SenderSet::Known(Arc::clone(self.scp.quorum_set()));
+        let (scp, driver) = self.core(now);
+        let effects = scp.handle(Input::Remind(Attested { statement, quorum_set }), &driver).unwrap_or_default();
+        self.perform(now, effects);
     }
 
     /// Tells everybody who may not know yet.

@@ -40,6 +40,8 @@ pub(crate) struct Payloads {
     held: BTreeMap<Hash, Payload>,
     closed: VecDeque<Arc<TxSet>>,
     pushed: BTreeMap<NodeId, VecDeque<Arc<TxSet>>>,
+    /// Did one come that statements may wait for?
+    fresh: bool,
 }
 
 impl Payloads {
@@ -69,11 +71,18 @@ impl Payloads {
             Ok(verified) => Payload::Genuine(verified),
             Err(_) => Payload::Forged(set),
         };
+        self.fresh = true;
         self.held.insert(payload.shared().hash(), payload);
     }
 
     pub(crate) fn add_own(&mut self, set: VerifiedTxSet) {
+        self.fresh = true;
         self.held.insert(set.hash(), Payload::Genuine(set));
+    }
+
+    /// Has a set come since the last time this was asked?
+    pub(crate) fn take_fresh(&mut self) -> bool {
+        std::mem::take(&mut self.fresh)
     }
 
     /// A set that came without being asked for. Not looked into unless it is wanted later.

@@ -3,7 +3,7 @@
 use super::statements::{Entry, Protocol};
 use super::{Herder, Now, Vote};
 use crate::ledger::TxSet;
-use fba_core::{Attested, Input, QuorumSet, SenderSet, SlotIndex};
+use fba_core::{Attested, Input, QuorumSet, SenderSet, SlotIndex, Statement};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -85,14 +85,18 @@ impl Herder {
     pub(super) fn restore_slot(&mut self, now: Now, slot: SlotIndex) {
         let votes = self.out.restored.remove(&slot).unwrap_or_default();
         self.out.restored = self.out.restored.split_off(&slot);
-        for vote in votes {
-            let statement = vote.statement.statement;
+        // Nomination first; how far it had come with the last, because rounds are gone through only once (R3).
+        let reached = votes.iter().filter_map(|vote| vote.nomination.clone()).max_by_key(|(round, _)| *round);
+        let mut statements: Vec<Statement> = votes.into_iter().map(|vote| vote.statement.statement).collect();
+        statements.sort_by_key(Protocol::of);
+        let last = statements.len().saturating_sub(1);
+        for (index, statement) in statements.into_iter().enumerate() {
             let set = self.sets.get(&statement.quorum_set).unwrap_or_else(|| self.scp.quorum_set());
             let attested = Attested { statement: statement.clone(), quorum_set: SenderSet::Known(Arc::clone(set)) };
-            let input = Input::Restore { statement: attested, nomination: vote.nomination };
+            let nomination = reached.clone().filter(|_| index == last);
             let (scp, driver) = self.core(now);
             // Refused only if it is damaged beyond what row checksums find; the book has it still.
-            if let Ok(effects) = scp.handle(input, &driver) {
+            if let Ok(effects) = scp.handle(Input::Restore { statement: attested, nomination }, &driver) {
                 self.slot.durable.insert(Protocol::of(&statement), statement);
                 self.perform(now, effects);
             }

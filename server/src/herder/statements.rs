@@ -46,8 +46,10 @@ pub(crate) enum Novelty {
     News,
     /// Exactly what is held.
     Held,
-    /// Not newer than what is held.
+    /// Older than what is held.
     Stale,
+    /// Neither: a nomination of a node that has forgotten one.
+    Forgetful,
 }
 
 type Slot = BTreeMap<(NodeId, Protocol), Entry>;
@@ -64,7 +66,8 @@ impl Statements {
             None => Novelty::News,
             Some(entry) if entry.signed == *signed => Novelty::Held,
             Some(entry) if signed.statement.is_newer_than(&entry.signed.statement) => Novelty::News,
-            Some(_) => Novelty::Stale,
+            Some(entry) if entry.signed.statement.is_newer_than(&signed.statement) => Novelty::Stale,
+            Some(_) => Novelty::Forgetful,
         }
     }
 

@@ -103,8 +103,10 @@ impl Herder {
         if !self.tracking.started {
             return;
         }
+        self.take_up_waiting(now);
         self.fire_timers(now);
         self.trigger(now);
+        self.take_up_waiting(now);
         self.ask_for_missing(now);
         self.catch_up(now);
         self.repeat(now);
@@ -112,6 +114,14 @@ impl Herder {
             self.tracking.expire_at = now.monotonic + EXPIRE_EVERY;
             self.tracking.forget_useless_queue();
             self.expire_transactions(now);
+        }
+    }
+
+    /// Transaction sets have come, by whatever way: statements may have waited for them.
+    fn take_up_waiting(&mut self, now: Now) {
+        while self.payloads.take_fresh() {
+            self.readmit(now);
+            self.try_close(now);
         }
     }
 
@@ -131,6 +141,9 @@ impl Herder {
         if self.tracking.repeat_at <= now.monotonic {
             self.tracking.repeat_at = now.monotonic + REPEAT_EVERY;
             self.repeat_own(&self.peers.ids().iter().copied().collect::<Vec<_>>());
+            if let (Some(own), _) = self.scp.own_latest(self.open_slot()) {
+                self.remember(now, own);
+            }
         }
         if self.tracking.ask_at <= now.monotonic {
             self.tracking.ask_at = now.monotonic + ASK_EVERY;

@@ -1,0 +1,21 @@
+//! The simulator over a hundred seeds. `cargo run --release -p fba-tests --bin sim` runs as many as you like.
+
+use fba_tests::sim::{Options, run};
+use rayon::prelude::*;
+
+#[test]
+fn nobody_disagrees_and_everybody_closes_after_healing() {
+    let failures: Vec<String> = (1..=100u64)
+        .into_par_iter()
+        .filter_map(|seed| run(seed, Options { slots: 10 }).err())
+        .map(|failure| failure.to_string())
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
+    let trace = |seed| run(seed, Options { slots: 10 }).map(|outcome| outcome.trace).map_err(|failure| failure.to_string());
+    assert_eq!(trace(7).unwrap(), trace(7).unwrap());
+    assert_ne!(trace(7).unwrap(), trace(8).unwrap());
+}
