@@ -210,12 +210,15 @@ impl Consensus {
             return Err(AppError::Diverged(Box::new(divergence)));
         }
         self.send(first);
+        // "Queued" and "refused" promise nothing, so they need not wait for the disk.
+        self.answer(&notices, |outcome| !matches!(outcome, TicketOutcome::Closed { .. }));
         if let Some(commit) = commit {
             self.commit(&commit)?;
         }
         self.send(then);
         reads.into_iter().for_each(|read| self.read(read));
-        self.tell(notices);
+        self.answer(&notices, |outcome| matches!(outcome, TicketOutcome::Closed { .. }));
+        self.tell(&notices);
         Ok(())
     }
 
@@ -269,30 +272,32 @@ impl Consensus {
         drop(runtime::spawn_blocking(work));
     }
 
-    fn tell(&mut self, notices: Vec<Notice>) {
-        let now = self.now();
+    fn tell(&mut self, notices: &[Notice]) {
         if notices.iter().any(|notice| matches!(notice, Notice::Closed(_))) {
             self.overlay.set_wanted(&self.herder.transitive_quorum());
         }
-        for notice in &notices {
-            if let Notice::Ticket { ticket, outcome } = notice {
-                self.answer(*ticket, outcome);
-            }
-        }
+        let now = self.now();
         if let Some(showing) = &mut self.showing {
-            showing.show(&notices, now, &self.herder, &self.overlay);
+            showing.show(notices, now, &self.herder, &self.overlay);
         }
     }
 
-    fn answer(&mut self, ticket: Ticket, outcome: &TicketOutcome) {
-        let answer = http::submit_outcome(outcome);
-        let last = !matches!(answer, SubmitOutcome::Pending);
-        if let Some(reply) = self.tickets.get(&ticket) {
-            // Full or closed: whoever asked has stopped waiting.
-            let _ = reply.try_send(answer);
-        }
-        if last {
-            self.tickets.remove(&ticket);
+    /// Answers those who wait for one of the outcomes `which` picks.
+    fn answer(&mut self, notices: &[Notice], which: impl Fn(&TicketOutcome) -> bool) {
+        for notice in notices {
+            let Notice::Ticket { ticket, outcome } = notice else { continue };
+            if !which(outcome) {
+                continue;
+            }
+            let answer = http::submit_outcome(outcome);
+            let last = !matches!(answer, SubmitOutcome::Pending);
+            if let Some(reply) = self.tickets.get(ticket) {
+                // Full or closed: whoever asked has stopped waiting.
+                let _ = reply.try_send(answer);
+            }
+            if last {
+                self.tickets.remove(ticket);
+            }
         }
     }
 

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// How long one transaction may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(30);
 
+/// Threads that submit to one server.
+const SUBMITTERS_PER_SERVER: usize = 8;
+
 #[derive(Parser)]
 #[command(about = "Figures of a whole network on this machine")]
 struct Cli {
@@ -187,6 +190,8 @@ fn throughput(program: &Path, folder: &Path, window: Duration, payers: usize, in
     let begin = newest(&first);
     let begun = Instant::now();
     let urls: Vec<String> = cluster.files.nodes.iter().map(|node| format!("http://{}", node.http)).collect();
+    // Each submitter waits for its server's answer, so several of them keep one server busy.
+    let urls: Vec<String> = urls.iter().cycle().take(urls.len() * SUBMITTERS_PER_SERVER).cloned().collect();
     let threads: Vec<_> = urls
         .iter()
         .enumerate()
