@@ -58,7 +58,7 @@ impl Herder {
         let last = SlotIndex(self.open_slot().0.saturating_add(SLOTS_AHEAD));
         let known: Vec<Message> = self
             .book
-            .from_slot(slot)
+            .since(slot)
             .take_while(|entry| entry.slot() <= last)
             .take(ANSWER_STATEMENTS_MAX)
             .map(|entry| Message::Statement(entry.signed.clone()))

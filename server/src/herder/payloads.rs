@@ -125,9 +125,4 @@ impl Payloads {
         self.closed.push_front(set);
         self.closed.truncate(CLOSED_MAX);
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.held.len()
-    }
 }

@@ -25,10 +25,8 @@ impl Herder {
             Err(NotQueued::Full) => TicketOutcome::QueueFull,
             Err(NotQueued::Rejected(rejection)) => TicketOutcome::Refused(rejection),
         };
-        let outcome = match outcome {
-            TicketOutcome::Pending if !self.queue.watch(&hash, ticket) => TicketOutcome::QueueFull,
-            other => other,
-        };
+        let unwatched = matches!(outcome, TicketOutcome::Pending) && !self.queue.watch(&hash, ticket);
+        let outcome = if unwatched { TicketOutcome::QueueFull } else { outcome };
         self.out.notice(Notice::Ticket { ticket, outcome });
     }
 

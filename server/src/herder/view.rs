@@ -31,21 +31,6 @@ impl Herder {
         }
     }
 
-    #[doc(hidden)]
-    pub fn debug_state(&self) -> String {
-        let short = |s: &super::Statements| s.iter().map(|e| format!("{:?}/{}/{:?} ", e.signed.statement.node, e.slot(), e.signed.statement.pledge)).collect::<String>();
-        let now = Now { monotonic: std::time::Duration::ZERO, unix_ms: 1_700_000_420_000 };
-        let driver = super::LedgerDriver { ledger: &self.ledger, payloads: &self.payloads, signatures: &*self.signatures, verdicts: &self.verdicts, unix_ms: now.unix_ms };
-        use fba_core::Driver;
-        let mut values = String::new();
-        for e in self.book.of_slot(self.open_slot()) { for v in e.signed.statement.pledge.values() {
-            let d = crate::ledger::LedgerValue::decode(v).unwrap(); let p = d.proposed();
-            values += &format!("{:?}: by {:?} set {:?} prev {:?} t {} held {} valid {:?}; ", e.signed.statement.node, p.proposer, p.tx_set, p.previous, p.close_time_ms, self.payloads.genuine(&p.tx_set).is_some(), driver.validate(self.open_slot(), v, fba_core::Purpose::Nomination));
-        } }
-        let leaders = self.scp.slot_state(self.open_slot()).map(|s| s.leaders);
-        format!("\n   VALUES ours {:?} at {} {values}\n   LEADERS {leaders:?}\n   OPEN {} \n   PENDING {} \n   CONTRARY {} \n   FETCH {:?}\n", self.ledger.header_hash(), self.ledger.close_time_ms(), self.book.of_slot(self.open_slot()).map(|e| format!("{:?}/{:?} ", e.signed.statement.node, e.signed.statement.pledge)).collect::<String>(), short(&self.pending), short(&self.contrary), self.fetches)
-    }
-
     fn node_view(&self, id: NodeId, distance: u32) -> NodeView {
         let last_slot = self.book.last_slot_of(id);
         NodeView {
