@@ -113,9 +113,8 @@ impl Herder {
         let open = self.open_slot();
         let statements = self.book.of_slot(open).chain(self.pending.of_slot(open));
         let values = statements.flat_map(|entry| entry.signed.statement.pledge.values());
-        let hashes = values.filter_map(|value| {
-            crate::ledger::LedgerValue::decode(value).ok().map(|value| value.proposed().tx_set)
-        });
+        let hashes = values
+            .filter_map(|value| crate::ledger::LedgerValue::decode(value).ok().map(|value| value.proposed().tx_set));
         let needed = hashes.chain(self.slot.own.iter().map(|own| own.tx_set)).chain(self.slot.undelivered).collect();
         self.payloads.retain(&needed);
     }

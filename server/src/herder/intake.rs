@@ -30,7 +30,9 @@ impl Herder {
         }
         if !signed.is_signed(&*self.signatures) {
             let author = signed.statement.node;
-            return self.out.drop_peer(from, format!("passed on a statement of {author} whose signature is not genuine"));
+            return self
+                .out
+                .drop_peer(from, format!("passed on a statement of {author} whose signature is not genuine"));
         }
         if signed.statement.node == self.local {
             return self.own_statement(now, Entry::heard(signed, from));
@@ -39,7 +41,9 @@ impl Herder {
             return;
         }
         if !values_parse(&signed.statement) {
-            return self.out.refused(from, format!("a statement of {} names what is no ledger value", signed.statement.node));
+            return self
+                .out
+                .refused(from, format!("a statement of {} names what is no ledger value", signed.statement.node));
         }
         let (node, floor) = (signed.statement.node, self.open_slot());
         self.admit(now, Entry::heard(signed, from));

@@ -58,12 +58,21 @@ fn herder(parameters: Parameters) -> Herder {
 
 fn externalize(from: u8, slot: u64) -> SignedStatement {
     let herder = herder(Parameters::default());
-    let proposed =
-        crate::ledger::Proposed::sign(SlotIndex(slot), Hash([7; 32]), Hash([8; 32]), 1_700_000_009_000, &StandIn(node(from)));
+    let proposed = crate::ledger::Proposed::sign(
+        SlotIndex(slot),
+        Hash([7; 32]),
+        Hash([8; 32]),
+        1_700_000_009_000,
+        &StandIn(node(from)),
+    );
     let commit = Ballot { counter: 1, value: proposed.to_value() };
     let quorum_set = herder.config.quorum_set.normalized().hash();
-    let statement =
-        Statement { node: node(from), slot: SlotIndex(slot), quorum_set, pledge: Pledge::Externalize { commit, high: 1 } };
+    let statement = Statement {
+        node: node(from),
+        slot: SlotIndex(slot),
+        quorum_set,
+        pledge: Pledge::Externalize { commit, high: 1 },
+    };
     SignedStatement::sign(statement, &StandIn(node(from)))
 }
 

@@ -15,8 +15,7 @@ impl Herder {
         let outcome = match self.enqueue(now, transaction, None) {
             Ok(true) => {
                 let peers: Vec<NodeId> = self.peers.ids().iter().copied().collect();
-                let fresh: Vec<NodeId> =
-                    peers.into_iter().filter(|peer| self.queue.note_peer(&hash, *peer)).collect();
+                let fresh: Vec<NodeId> = peers.into_iter().filter(|peer| self.queue.note_peer(&hash, *peer)).collect();
                 self.out.send(fresh, Message::Transactions(vec![Arc::clone(transaction)]));
                 TicketOutcome::Pending
             }
