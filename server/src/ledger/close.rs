@@ -467,6 +467,12 @@ mod tests {
         assert_eq!(ledger.header(), &last);
     }
 
+    /// Pins every encoding and the order of application: whoever changes one of them changes what was agreed on.
+    #[test]
+    fn the_same_history_gives_the_same_header_on_every_build() {
+        assert_eq!(busy().1.hash.to_string(), include_str!("vectors/busy_header_hash.hex").trim());
+    }
+
     #[test]
     fn a_transaction_and_what_it_changed_are_proven_against_the_header() {
         let (_, closed) = busy();

@@ -4,15 +4,16 @@ use super::account::{Account, AccountId, DataEntry};
 use super::close::{Closed, Ledger};
 use super::combine::combine;
 use super::entry::LedgerEntry;
-use super::fixture::{SUPPLY, act_with, genesis, id, ledger, network, populated, propose, set_of};
+use super::fixture::{SUPPLY, act_with, genesis, id, ledger, network, populated, propose, set_of, signer};
 use super::genesis::Genesis;
 use super::header::Header;
 use super::operation::Operation;
 use super::result::TxResult;
 use super::transaction::{SignedTransaction, VerifiedTx};
 use super::tx_set::TxSet;
-use super::value::LedgerValue;
-use fba_core::Value;
+use super::validity::InvalidValue;
+use super::value::{LedgerValue, Proposed};
+use fba_core::{Purpose, SlotIndex, Validity, Value};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -128,6 +129,39 @@ proptest! {
             let set = TxSet::from_bytes(network(), &closed.tx_set.to_bytes()).unwrap();
             prop_assert_eq!(set.transactions(), closed.tx_set.transactions());
             prop_assert_eq!(LedgerValue::decode(&closed.value).unwrap().encode(), closed.value);
+        }
+    }
+
+    #[test]
+    fn a_verdict_never_turns_bad_by_time_and_balloting_is_never_stricter_than_nomination(
+        after_ms in prop_oneof![0..10_000u64, any::<u64>().prop_map(|ms| ms >> 2)],
+        empty in any::<bool>(),
+        elsewhere in any::<bool>(),
+        withheld in any::<bool>(),
+        slot in prop_oneof![Just(3u64), 0..6u64],
+        mut clocks in prop::collection::vec(prop_oneof![0..2_000_000u64, any::<u64>()], 2..6),
+    ) {
+        let (ledger, other) = (populated(2), populated(3));
+        let on = if elsewhere { &other } else { &ledger };
+        let pay = vec![Operation::Payment { to: id(0), amount: 1 }];
+        let transactions = if empty { vec![] } else { vec![act_with(on, 1, 1, pay, |_| ())] };
+        let set = set_of(on, transactions);
+        let (index, close_time_ms) = (SlotIndex(slot), ledger.close_time_ms() + after_ms);
+        let proposed = Proposed::sign(index, on.header_hash(), set.hash(), close_time_ms, &signer());
+        let payload = (!withheld).then_some(&set);
+        let ask = |purpose, now| ledger.check_proposed(index, &proposed, payload, purpose, now, &signer());
+        clocks.sort_unstable();
+        let mut last: Option<Result<Validity, InvalidValue>> = None;
+        for now in clocks {
+            let (nominated, balloted) = (ask(Purpose::Nomination, now), ask(Purpose::Ballot, now));
+            prop_assert!(nominated.is_err() || nominated == balloted);
+            prop_assert_eq!(balloted, ask(Purpose::Ballot, 0), "the clock does not count in balloting");
+            match last {
+                Some(Ok(before)) => prop_assert_eq!(Ok(before), nominated.clone()),
+                Some(Err(before)) if !before.is_provisional() => prop_assert!(nominated.is_err()),
+                Some(Err(_)) | None => {}
+            }
+            last = Some(nominated);
         }
     }
 
