@@ -6,4 +6,6 @@ pub mod cbor;
 pub mod herder;
 pub mod key;
 pub mod ledger;
+pub mod overlay;
+pub mod runtime;
 pub mod wire;

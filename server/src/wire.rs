@@ -1,11 +1,15 @@
 //! Messages between nodes, their canonical CBOR and their limits.
 //!
 //! A frame is a big-endian `u32` length and that many bytes; the bytes are the CBOR array `[kind, body]`. The kind is
-//! one byte, so that the limits of a kind are known before anything of its body is looked at ([`Kind`] is the table).
+//! one byte, so that the limits of a kind are known before anything of its body is looked at (`Kind` is the table).
 //! What belongs to another module (transactions, sets, ledgers) travels as a byte string in its own encoding.
 
 mod hello;
+#[cfg(test)]
+pub(crate) mod samples;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 pub use hello::{ADDRESS_BYTES_MAX, Hello, VersionRange};
 pub use statement::{
@@ -256,6 +260,9 @@ struct LedgersForm {
     count: u32,
 }
 
+const _: () = assert!(crate::ledger::LEDGER_ENTRY_BYTES_MAX + 64 <= PAYLOAD_BYTES_MAX, "any one ledger can be served");
+const _: () = assert!(crate::ledger::TX_SET_BYTES_MAX + 64 <= PAYLOAD_BYTES_MAX, "any transaction set can be served");
+
 /// `[kind, …`: an array of two, and a kind below 24.
 const ARRAY_OF_TWO: u8 = 0x82;
 
@@ -292,6 +299,19 @@ fn byte_strings<T>(list: &[T], bytes: impl Fn(&T) -> Vec<u8>) -> Vec<ByteBuf> {
 pub fn frame(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).expect("messages are at most a few MiB long");
     [&length.to_be_bytes(), bytes].concat()
+}
+
+/// The frame of a message.
+///
+/// # Errors
+/// [`WireError::TooLong`]: no peer would take it. Whoever puts lists into messages must count their bytes.
+pub fn encode_frame(message: &Message) -> Result<Vec<u8>, WireError> {
+    let bytes = encode(message);
+    let Rules { name, bytes_max, .. } = Kind::of(message).rules();
+    if bytes.len() > bytes_max {
+        return Err(WireError::TooLong { what: name, bytes: bytes.len(), allowed: bytes_max });
+    }
+    Ok(frame(&bytes))
 }
 
 /// Reads one message that came on the stream of `lane`, on `network`. Checks form and limits, never signatures.

@@ -96,6 +96,9 @@ impl Hello {
         if let Some(address) = form.address.as_ref().filter(|address| address.len() > ADDRESS_BYTES_MAX) {
             return too_long(address.len(), ADDRESS_BYTES_MAX);
         }
+        if form.address.iter().any(|address| !address.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(WireError::Payload { what, reason: "an address is printable ASCII".into() });
+        }
         Ok(Self {
             network: NetworkId(Hash(form.network.into_array())),
             versions: form.versions,

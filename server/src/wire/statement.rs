@@ -68,8 +68,7 @@ pub fn encode_statement(signed: &SignedStatement) -> Vec<u8> {
 /// [`WireError::Cbor`] for anything but the one canonical encoding.
 pub fn decode_statement(bytes: &[u8]) -> Result<SignedStatement, WireError> {
     let what = "statement";
-    let form: SignedForm =
-        cbor::decode(bytes, SIGNED_ITEMS_MAX).map_err(|source| WireError::Cbor { what, source })?;
+    let form: SignedForm = cbor::decode(bytes, SIGNED_ITEMS_MAX).map_err(|source| WireError::Cbor { what, source })?;
     let inner: StatementForm =
         cbor::decode(&form.statement, STATEMENT_ITEMS_MAX).map_err(|source| WireError::Cbor { what, source })?;
     Ok(SignedStatement { statement: inner.into(), signature: form.signature })
@@ -86,8 +85,8 @@ pub fn encode_quorum_set(set: &QuorumSet) -> Vec<u8> {
 /// # Errors
 /// [`WireError::Cbor`] or [`WireError::QuorumSet`].
 pub fn decode_quorum_set(bytes: &[u8]) -> Result<QuorumSet, WireError> {
-    let form: QuorumSetForm = cbor::decode(bytes, QUORUM_SET_ITEMS_MAX)
-        .map_err(|source| WireError::Cbor { what: "quorum set", source })?;
+    let form: QuorumSetForm =
+        cbor::decode(bytes, QUORUM_SET_ITEMS_MAX).map_err(|source| WireError::Cbor { what: "quorum set", source })?;
     form.build().map_err(|error| WireError::QuorumSet(format!("{error:?}")))
 }
 

@@ -1,0 +1,488 @@
+//! The overlay over real sockets on loopback. Every wait is for an event, with a deadline.
+
+use super::handshake::Channel;
+use super::*;
+use crate::wire::{Lane, samples};
+use quinn::{Connection, ConnectionError};
+use std::collections::VecDeque;
+
+/// Generous: the machine may be busy. No test waits so long when it passes.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+struct Node {
+    id: NodeId,
+    overlay: Overlay,
+    votes: Receiver<Event>,
+    rest: Receiver<Event>,
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// A UDP port that was free a moment ago.
+fn free_port() -> u16 {
+    std::net::UdpSocket::bind(loopback(0)).unwrap().local_addr().unwrap().port()
+}
+
+fn config(port: u16, peers: &[PeerAddress]) -> OverlayConfig {
+    OverlayConfig {
+        listen: loopback(port),
+        public: Some("node.example.org:11625".to_owned()),
+        peers: peers.to_vec(),
+        seats: Seats::default(),
+        network: samples::network(),
+        versions: VersionRange { min: 1, max: 1 },
+    }
+}
+
+fn start_node_with(seed: u8, config: OverlayConfig) -> Node {
+    start_node_within(seed, config, Deadlines::default())
+}
+
+fn start_node_within(seed: u8, config: OverlayConfig, deadlines: Deadlines) -> Node {
+    let (votes_in, votes) = async_channel::bounded(64);
+    let (rest_in, rest) = async_channel::bounded(1);
+    let secret = samples::key(seed);
+    let overlay = start_with(config, &secret, Arc::new(AtomicU64::new(7)), [votes_in, rest_in], deadlines).unwrap();
+    Node { id: secret.node_id(), overlay, votes, rest }
+}
+
+fn start_node(seed: u8, peers: &[PeerAddress]) -> Node {
+    start_node_with(seed, config(0, peers))
+}
+
+impl Node {
+    fn address(&self) -> PeerAddress {
+        PeerAddress { address: self.overlay.local_addr().to_string(), key: Some(self.id) }
+    }
+
+    async fn up(&self) -> (NodeId, bool) {
+        let event = next(&self.votes).await;
+        let Event::Up { peer, inbound, hello, .. } = event else {
+            panic!("waited for a link, got {event:?}");
+        };
+        assert_eq!((hello.version, hello.ledger), (1, 7));
+        (peer, inbound)
+    }
+
+    async fn down(&self) -> String {
+        let event = next(&self.votes).await;
+        let Event::Down { reason, .. } = event else {
+            panic!("waited for the end of a link, got {event:?}");
+        };
+        reason
+    }
+}
+
+async fn next(events: &Receiver<Event>) -> Event {
+    runtime::timeout(DEADLINE, events.recv()).await.expect("an event in time").expect("the overlay runs")
+}
+
+/// Two nodes, the second of which dials the first.
+async fn pair() -> (Node, Node) {
+    let a = start_node(1, &[]);
+    let b = start_node(2, &[a.address()]);
+    assert_eq!(a.up().await, (b.id, true));
+    assert_eq!(b.up().await, (a.id, false));
+    (a, b)
+}
+
+/// A peer played by the test, by hand.
+struct Raw {
+    _endpoint: Endpoint,
+    identity: Identity,
+    connection: Connection,
+    channel: Channel,
+}
+
+async fn raw(seed: u8, node: &Node) -> Raw {
+    let secret = samples::key(seed);
+    let (endpoint, _) = endpoint::bind(loopback(0), &secret).unwrap();
+    let connecting = endpoint.connect(node.overlay.local_addr(), &tls::server_name(Some(node.id))).unwrap();
+    let connection = connecting.await.unwrap();
+    let (send, receive) = connection.open_bi().await.unwrap();
+    let identity = Identity {
+        node: secret.node_id(),
+        network: samples::network(),
+        versions: VersionRange { min: 1, max: 1 },
+        instance: [seed; 16],
+        ledger: Arc::new(AtomicU64::new(7)),
+        port: 1,
+        public: None,
+    };
+    Raw {
+        _endpoint: endpoint,
+        identity,
+        connection,
+        channel: Channel { send, receive, deadlines: Deadlines::default() },
+    }
+}
+
+impl Raw {
+    /// Does everything right until the link is up.
+    async fn shake(&mut self, node: &Node) {
+        self.channel.greet(&self.identity, node.id, true).await.unwrap();
+        if node.id < self.identity.node {
+            self.channel.hear_welcome(1).await.unwrap();
+            self.channel.say_welcome(1).await.unwrap();
+        } else {
+            self.channel.say_welcome(1).await.unwrap();
+            self.channel.hear_welcome(1).await.unwrap();
+        }
+        assert_eq!(node.up().await.0, self.identity.node);
+    }
+
+    async fn say(&mut self, bytes: &[u8]) {
+        self.channel.send.write_all(bytes).await.unwrap();
+    }
+
+    /// How the node closed the connection.
+    async fn refusal(&self) -> (u64, String) {
+        let closed = runtime::timeout(DEADLINE, self.connection.closed()).await.expect("closed in time");
+        let ConnectionError::ApplicationClosed(close) = closed else {
+            panic!("not closed by the node: {closed}");
+        };
+        (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
+    }
+
+    async fn refused_with(&self, code: CloseCode, part: &str) {
+        let (found, text) = self.refusal().await;
+        assert_eq!(found, u64::from(code as u8), "{text}");
+        assert!(text.contains(part), "{text:?} says nothing of {part:?}");
+    }
+}
+
+#[test]
+fn two_nodes_connect_and_exchange_every_kind_of_message() {
+    runtime::block_on(async {
+        let (a, b) = pair().await;
+        for (from, to) in [(&a, &b), (&b, &a)] {
+            for message in samples::all() {
+                assert!(from.overlay.send(to.id, &message));
+                let events = if message.lane() == Lane::Votes { &to.votes } else { &to.rest };
+                assert_eq!(next(events).await, Event::Message { from: from.id, message });
+            }
+        }
+        let peers = a.overlay.peers();
+        assert_eq!(peers.len(), 1);
+        assert_eq!(peers[0].hello.address.as_deref(), Some("node.example.org:11625"));
+        assert_eq!(peers[0].hello.port, b.overlay.local_addr().port());
+        assert!(peers[0].bytes_received > 1_000 && peers[0].bytes_sent > 1_000);
+        assert!(!a.overlay.send(NodeId([9; 32]), &samples::prepare(1, 1)), "nobody of that name is up");
+        assert_eq!(a.overlay.flood(&samples::prepare(1, 1), &BTreeSet::new()), 1);
+        assert_eq!(a.overlay.flood(&samples::prepare(1, 1), &[b.id].into()), 0);
+    });
+}
+
+#[test]
+fn votes_pass_payload_that_nobody_takes() {
+    runtime::block_on(async {
+        let (a, b) = pair().await;
+        // The receiver takes no payload at all: window, channel and queue fill up.
+        let payload = Message::TxSet(samples::large_tx_set());
+        for _ in 0..4 {
+            assert!(a.overlay.send(b.id, &payload));
+        }
+        for slot in 0..200 {
+            let vote = samples::prepare(slot, 1);
+            assert!(a.overlay.send(b.id, &vote));
+            assert_eq!(next(&b.votes).await, Event::Message { from: a.id, message: vote });
+        }
+        assert!(a.overlay.peers()[0].waiting_bytes > 3 * 1024 * 1024, "payload still waits");
+        for _ in 0..4 {
+            assert_eq!(next(&b.rest).await, Event::Message { from: a.id, message: payload.clone() });
+        }
+    });
+}
+
+#[test]
+fn two_nodes_that_dial_each_other_at_once_end_up_with_one_link() {
+    runtime::block_on(async {
+        for _ in 0..5 {
+            let (port_a, port_b) = (free_port(), free_port());
+            let peer = |seed: u8, port| PeerAddress {
+                address: loopback(port).to_string(),
+                key: Some(samples::key(seed).node_id()),
+            };
+            let a = start_node_with(1, config(port_a, &[peer(2, port_b)]));
+            let b = start_node_with(2, config(port_b, &[peer(1, port_a)]));
+            let ((to_b, a_inbound), (to_a, b_inbound)) = (a.up().await, b.up().await);
+            assert_eq!((to_b, to_a), (b.id, a.id));
+            assert_ne!(a_inbound, b_inbound, "both ends hold the same connection");
+            for (from, to) in [(&a, &b), (&b, &a)] {
+                let vote = samples::prepare(1, 1);
+                assert!(from.overlay.send(to.id, &vote));
+                assert_eq!(next(&to.votes).await, Event::Message { from: from.id, message: vote });
+            }
+            assert!(a.votes.is_empty() && b.votes.is_empty(), "no second link came or went");
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_stops_is_reported_and_reached_again_when_it_is_back() {
+    runtime::block_on(async {
+        let b = start_node(2, &[]);
+        let c = start_node(3, &[b.address()]);
+        assert_eq!(c.up().await, (b.id, false));
+        let port = b.overlay.local_addr().port();
+        b.overlay.close().await;
+        assert!(c.down().await.contains("the node stops"));
+        let b = start_node_with(2, config(port, &[]));
+        assert_eq!(c.up().await, (b.id, false));
+        let departures = c.overlay.peers()[0].departures.clone();
+        assert!(departures.iter().any(|one| one.reason.contains("the node stops")), "{departures:?}");
+    });
+}
+
+#[test]
+fn a_link_dropped_by_the_node_tells_both_sides_why() {
+    runtime::block_on(async {
+        let (a, b) = pair().await;
+        a.overlay.drop_peer(b.id, "its ledger contradicts ours\u{7}");
+        assert!(a.down().await.contains("its ledger contradicts ours\\u{7}"));
+        assert!(b.down().await.contains("closed by the peer: its ledger contradicts ours"));
+        assert_eq!(a.up().await, (b.id, true), "the peer dials again");
+    });
+}
+
+#[test]
+fn a_node_of_another_network_is_refused() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let mut raw = raw(2, &node).await;
+        raw.identity.network = NetworkId::of_passphrase("another");
+        assert!(raw.channel.greet(&raw.identity, node.id, true).await.is_err());
+        raw.refused_with(CloseCode::WrongNetwork, "network id").await;
+    });
+}
+
+#[test]
+fn a_node_that_claims_another_key_than_it_holds_is_refused() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let mut raw = raw(2, &node).await;
+        raw.identity.node = samples::key(3).node_id();
+        assert!(raw.channel.greet(&raw.identity, node.id, true).await.is_err());
+        raw.refused_with(CloseCode::WrongNode, "claims to be").await;
+    });
+}
+
+#[test]
+fn versions_without_one_in_common_are_refused() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let mut raw = raw(2, &node).await;
+        raw.identity.versions = VersionRange { min: 2, max: 5 };
+        assert!(raw.channel.greet(&raw.identity, node.id, true).await.is_err());
+        raw.refused_with(CloseCode::Version, "none in common").await;
+    });
+}
+
+#[test]
+fn a_peer_with_another_key_than_expected_is_never_spoken_to() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let (endpoint, _) = endpoint::bind(loopback(0), &samples::key(2)).unwrap();
+        let wrong = tls::server_name(Some(samples::key(3).node_id()));
+        let error = endpoint.connect(node.overlay.local_addr(), &wrong).unwrap().await.unwrap_err();
+        assert!(Close::from(error).to_string().contains("the peer's key is"));
+    });
+}
+
+#[test]
+fn no_seat_is_given_beyond_the_limit() {
+    runtime::block_on(async {
+        let seats = Seats { strangers: 1, strangers_per_network: 1 };
+        let node = start_node_with(1, OverlayConfig { seats, ..config(0, &[]) });
+        let mut first = raw(2, &node).await;
+        first.shake(&node).await;
+        let mut second = raw(3, &node).await;
+        // Either side may be the first to know.
+        let _refused = second.channel.greet(&second.identity, node.id, true).await;
+        if node.id > second.identity.node {
+            let _refused = second.channel.say_welcome(1).await;
+        }
+        second.refused_with(CloseCode::NoSeat, "no seat is free").await;
+        node.overlay.set_wanted(&[samples::key(4).node_id()].into());
+        raw(4, &node).await.shake(&node).await;
+    });
+}
+
+#[test]
+fn a_restarted_peer_takes_the_place_of_its_stale_link() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let mut stale = raw(2, &node).await;
+        stale.shake(&node).await;
+        let mut fresh = raw(2, &node).await;
+        fresh.identity.instance = [99; 16];
+        let greeted = async {
+            fresh.channel.greet(&fresh.identity, node.id, true).await.unwrap();
+            if node.id > fresh.identity.node {
+                fresh.channel.say_welcome(1).await.unwrap();
+            }
+            fresh.channel.hear_welcome(1).await.unwrap();
+            if node.id < fresh.identity.node {
+                fresh.channel.say_welcome(1).await.unwrap();
+            }
+        };
+        greeted.await;
+        assert!(node.down().await.contains("newer connection"));
+        assert_eq!(node.up().await.0, fresh.identity.node);
+        stale.refused_with(CloseCode::Duplicate, "newer connection").await;
+    });
+}
+
+#[test]
+fn strangers_may_send_no_more_than_a_hello() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let mut long = raw(2, &node).await;
+        long.say(&4_097u32.to_be_bytes()).await;
+        long.refused_with(CloseCode::Violation, "4097 bytes").await;
+        let mut garbage = raw(3, &node).await;
+        garbage.say(&[0, 0, 0, 3, 0xff, 0xff, 0xff]).await;
+        garbage.refused_with(CloseCode::Violation, "hello").await;
+        let mut vote = raw(4, &node).await;
+        vote.say(&wire::frame(&wire::encode(&samples::prepare(1, 1)))).await;
+        vote.refused_with(CloseCode::Violation, "hello").await;
+        assert!(node.votes.is_empty(), "none of them was ever up");
+        let reasons: Vec<String> = node.overlay.departures().into_iter().map(|one| one.reason).collect();
+        assert!(reasons.iter().any(|reason| reason.contains("4097 bytes")), "{reasons:?}");
+    });
+}
+
+#[test]
+fn hostile_bytes_end_the_link_with_a_reason_on_both_sides() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let frame = |bytes: &[u8]| wire::frame(bytes);
+        let mut insane = wire::encode(&samples::prepare(1, 1));
+        insane.push(0);
+        let cases: VecDeque<(Vec<u8>, &str)> = [
+            (262_145u32.to_be_bytes().to_vec(), "262145 bytes"),
+            (frame(b"\xff\xff\xff\xff"), "no known kind"),
+            (frame(b""), "no known kind"),
+            (frame(&wire::encode(&Message::GetTxSet(fba_core::Hash::ZERO))), "get-tx-set message on the Votes stream"),
+            (frame(&insane), "after the end"),
+        ]
+        .into();
+        for (bytes, part) in cases {
+            let mut raw = raw(2, &node).await;
+            raw.shake(&node).await;
+            raw.say(&bytes).await;
+            let reason = node.down().await;
+            assert!(reason.contains(part), "{reason:?} says nothing of {part:?}");
+            raw.refused_with(CloseCode::Violation, part).await;
+        }
+    });
+}
+
+#[test]
+fn a_frame_begun_and_a_hello_left_out_end_the_connection_in_time() {
+    runtime::block_on(async {
+        let short = Duration::from_millis(200);
+        let impatient = |deadlines| start_node_within(1, config(0, &[]), deadlines);
+        let node = impatient(Deadlines { frame: short, ..Deadlines::default() });
+        let mut begun = raw(2, &node).await;
+        begun.shake(&node).await;
+        begun.say(&[0, 0]).await;
+        assert!(node.down().await.contains("not complete within 200ms"));
+        begun.refused_with(CloseCode::Timeout, "not complete within 200ms").await;
+        let node = impatient(Deadlines { handshake: short, ..Deadlines::default() });
+        raw(2, &node).await.refused_with(CloseCode::Timeout, "hello took longer").await;
+    });
+}
+
+#[test]
+fn a_peer_that_takes_no_votes_is_dropped() {
+    runtime::block_on(async {
+        let take_vote = Duration::from_millis(200);
+        let node = start_node_within(1, config(0, &[]), Deadlines { take_vote, ..Deadlines::default() });
+        let mut straggler = raw(2, &node).await;
+        straggler.shake(&node).await;
+        // More than its window holds, and it reads nothing.
+        for slot in 0..12 {
+            let commit = fba_core::Ballot { counter: 1, value: fba_core::Value::new(&[0; 200_000]) };
+            let vote = samples::statement(1, slot, fba_core::Pledge::Externalize { commit, high: 1 });
+            assert!(node.overlay.send(straggler.identity.node, &Message::Statement(vote)));
+        }
+        assert!(node.down().await.contains("took nothing"));
+        straggler.refused_with(CloseCode::Straggler, "took nothing").await;
+    });
+}
+
+#[test]
+fn a_node_on_all_addresses_is_reached_over_ipv4_and_ipv6() {
+    let probe = std::net::UdpSocket::bind("[::1]:0");
+    if let Err(error) = probe {
+        eprintln!("SKIPPED: this machine has no IPv6 loopback ({error})");
+        return;
+    }
+    runtime::block_on(async {
+        let all = OverlayConfig { listen: "[::]:0".parse().unwrap(), ..config(0, &[]) };
+        let node = start_node_with(1, all);
+        let port = node.overlay.local_addr().port();
+        for (seed, listen, address) in [(2, "127.0.0.1:0", "127.0.0.1"), (3, "[::1]:0", "[::1]")] {
+            let peer = PeerAddress { address: format!("{address}:{port}"), key: Some(node.id) };
+            let dialler = OverlayConfig { listen: listen.parse().unwrap(), ..config(0, &[peer]) };
+            let dialler = start_node_with(seed, dialler);
+            assert_eq!(dialler.up().await, (node.id, false));
+            assert_eq!(node.up().await, (dialler.id, true));
+            let listed = node.overlay.peers();
+            let ip = listed.iter().find(|peer| peer.node == dialler.id).unwrap().address.ip();
+            assert_eq!(ip, address.trim_matches(['[', ']']).parse::<std::net::IpAddr>().unwrap());
+            dialler.overlay.close().await;
+            node.down().await;
+        }
+    });
+}
+
+#[test]
+fn a_lane_is_opened_once_and_only_lanes_are() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        for tags in [[9, 9], [Lane::Fetch.tag(), Lane::Fetch.tag()], [Lane::Votes.tag(), 1]] {
+            let mut raw = raw(2, &node).await;
+            raw.shake(&node).await;
+            let mut streams = Vec::new();
+            for tag in tags {
+                // The first may have ended the connection already.
+                let Ok(mut stream) = raw.connection.open_uni().await else { break };
+                let _closed = stream.write_all(&[tag]).await;
+                streams.push(stream);
+            }
+            assert!(node.down().await.contains("unknown or open already"));
+        }
+    });
+}
+
+#[test]
+fn a_port_in_use_is_said_with_its_address() {
+    let first = start_node(1, &[]);
+    let taken = first.overlay.local_addr();
+    let (votes, _votes) = async_channel::bounded(1);
+    let (rest, _rest) = async_channel::bounded(1);
+    let config = config(taken.port(), &[]);
+    let Err(error) = start(config, &samples::key(2), Arc::new(AtomicU64::new(1)), votes, rest) else {
+        panic!("two sockets on one port");
+    };
+    assert!(error.to_string().contains(&taken.to_string()), "{error}");
+}
+
+#[test]
+fn closing_ends_every_task_and_tells_the_peers() {
+    runtime::block_on(async {
+        let (a, b) = pair().await;
+        let tasks = a.overlay.shared.tasks.clone();
+        a.overlay.close().await;
+        assert_eq!(tasks.ended(Duration::from_millis(1)).await, Ok(()));
+        assert!(b.down().await.contains("the node stops"));
+        // Its own end of the link may or may not have been reported; nothing holds the channel any more.
+        let reported = a.votes.recv().await;
+        assert!(matches!(reported, Ok(Event::Down { .. }) | Err(_)), "{reported:?}");
+        assert!(a.votes.is_closed());
+    });
+}
