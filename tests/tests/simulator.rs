@@ -15,7 +15,8 @@ fn nobody_disagrees_and_everybody_closes_after_healing() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
-    let trace = |seed| run(seed, Options { slots: 10 }).map(|outcome| outcome.trace).map_err(|failure| failure.to_string());
+    let trace =
+        |seed| run(seed, Options { slots: 10 }).map(|outcome| outcome.trace).map_err(|failure| failure.to_string());
     assert_eq!(trace(7).unwrap(), trace(7).unwrap());
     assert_ne!(trace(7).unwrap(), trace(8).unwrap());
 }

@@ -58,7 +58,7 @@ impl Herder {
         let last = SlotIndex(self.open_slot().0.saturating_add(SLOTS_AHEAD));
         let known: Vec<Message> = self
             .book
-            .from_slot(slot)
+            .since(slot)
             .take_while(|entry| entry.slot() <= last)
             .take(ANSWER_STATEMENTS_MAX)
             .map(|entry| Message::Statement(entry.signed.clone()))
@@ -113,9 +113,8 @@ impl Herder {
         let open = self.open_slot();
         let statements = self.book.of_slot(open).chain(self.pending.of_slot(open));
         let values = statements.flat_map(|entry| entry.signed.statement.pledge.values());
-        let hashes = values.filter_map(|value| {
-            crate::ledger::LedgerValue::decode(value).ok().map(|value| value.proposed().tx_set)
-        });
+        let hashes = values
+            .filter_map(|value| crate::ledger::LedgerValue::decode(value).ok().map(|value| value.proposed().tx_set));
         let needed = hashes.chain(self.slot.own.iter().map(|own| own.tx_set)).chain(self.slot.undelivered).collect();
         self.payloads.retain(&needed);
     }

@@ -57,7 +57,8 @@ pub(crate) fn decision<'a>(
         if statement.pledge.is_nomination() || statement.node == local {
             continue;
         }
-        let quorum_set = sets.get(&statement.quorum_set).map_or(SenderSet::Unresolved, |set| SenderSet::Known(Arc::clone(set)));
+        let quorum_set =
+            sets.get(&statement.quorum_set).map_or(SenderSet::Unresolved, |set| SenderSet::Known(Arc::clone(set)));
         // What the core refuses decides nothing.
         let effects = node.handle(Input::Receive(Attested { statement, quorum_set }), &Onlooker).unwrap_or_default();
         for effect in effects {

@@ -39,7 +39,8 @@ mod tests {
 
     #[test]
     fn ballots_are_synced_once_and_nominations_never_on_their_own() {
-        let statement = |pledge| Statement { node: NodeId([1; 32]), slot: SlotIndex(2), quorum_set: Hash::ZERO, pledge };
+        let statement =
+            |pledge| Statement { node: NodeId([1; 32]), slot: SlotIndex(2), quorum_set: Hash::ZERO, pledge };
         let value = Value::new(b"x");
         let nominate = statement(Pledge::Nominate { voted: vec![value.clone()], accepted: vec![] });
         let externalize = statement(Pledge::Externalize { commit: Ballot { counter: 1, value }, high: 1 });

@@ -105,7 +105,9 @@ impl Herder {
         let slot = self.open_slot();
         for (timer, generation) in due {
             // A timer before this one may have closed the slot, or have started this one again.
-            if slot != self.open_slot() || self.slot.timers.get(&timer).is_none_or(|(_, running)| *running != generation) {
+            if slot != self.open_slot()
+                || self.slot.timers.get(&timer).is_none_or(|(_, running)| *running != generation)
+            {
                 continue;
             }
             self.slot.timers.remove(&timer);
@@ -184,8 +186,13 @@ impl Herder {
             return;
         }
         let slot = self.open_slot();
-        let decided =
-            super::decision::decision(self.local, &self.config.quorum_set, slot, self.contrary.of_slot(slot), &self.sets);
+        let decided = super::decision::decision(
+            self.local,
+            &self.config.quorum_set,
+            slot,
+            self.contrary.of_slot(slot),
+            &self.sets,
+        );
         let Some(value) = decided else { return };
         let Ok(decoded) = LedgerValue::decode(&value) else {
             return self.diverged("a quorum decided what is no ledger value here");

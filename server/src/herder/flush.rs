@@ -1,7 +1,7 @@
 //! What has piled up since the last flush, put in the order in which it may happen: say, store, promise, tell.
 
-use super::restore::RestoredVotes;
 use super::durability::{Durability, durability};
+use super::restore::RestoredVotes;
 use super::statements::{Entry, Protocol};
 use super::{
     Batch, Close, ClosedSummary, Commit, Divergence, Herder, Notice, Now, Outgoing, ReadLedgers, SyncState, Vote,
@@ -85,6 +85,9 @@ impl Outbox {
 impl Herder {
     /// What the host must do now. Signs what we say.
     pub fn flush(&mut self, now: Now) -> Batch {
+        if self.out.stopped {
+            return Batch::default();
+        }
         if let Some(fatal) = self.out.fatal.take() {
             self.out.stopped = true;
             let notices = vec![Notice::Sync(SyncState::Diverged)];
@@ -111,7 +114,14 @@ impl Herder {
     }
 
     /// Signs a statement and decides what must happen before it leaves.
-    fn say(&mut self, slot: SlotIndex, statement: Statement, protocol: Protocol, commit: &mut Commit, then: &mut Vec<Outgoing>) {
+    fn say(
+        &mut self,
+        slot: SlotIndex,
+        statement: Statement,
+        protocol: Protocol,
+        commit: &mut Commit,
+        then: &mut Vec<Outgoing>,
+    ) {
         let durability = durability(self.slot.durable.get(&protocol), &statement);
         let signed = SignedStatement::sign(statement.clone(), &*self.signatures);
         let round = self.scp.nomination_round(slot);

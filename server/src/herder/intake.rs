@@ -30,19 +30,23 @@ impl Herder {
         }
         if !signed.is_signed(&*self.signatures) {
             let author = signed.statement.node;
-            return self.out.drop_peer(from, format!("passed on a statement of {author} whose signature is not genuine"));
+            return self
+                .out
+                .drop_peer(from, format!("passed on a statement of {author} whose signature is not genuine"));
         }
         if signed.statement.node == self.local {
-            return self.own_statement(now, Entry::from(signed, from));
+            return self.own_statement(now, Entry::heard(signed, from));
         }
         if !self.tracker.contains(signed.statement.node) {
             return;
         }
         if !values_parse(&signed.statement) {
-            return self.out.refused(from, format!("a statement of {} names what is no ledger value", signed.statement.node));
+            return self
+                .out
+                .refused(from, format!("a statement of {} names what is no ledger value", signed.statement.node));
         }
         let (node, floor) = (signed.statement.node, self.open_slot());
-        self.admit(now, Entry::from(signed, from));
+        self.admit(now, Entry::heard(signed, from));
         self.book.limit_slots_of(node, floor, AHEAD_PER_NODE);
         self.pending.limit_slots_of(node, floor, AHEAD_PER_NODE);
     }
@@ -56,16 +60,11 @@ impl Herder {
 
     /// Against what waits, only what is the same or older is dropped: what waits may wait for ever.
     fn novelty(&self, signed: &SignedStatement) -> Novelty {
-        let waiting = match self.pending.novelty(signed) {
-            Novelty::Forgetful => Novelty::News,
-            other => other,
-        };
         // Our own comes back only to remind us.
         let own = signed.statement.node == self.local;
-        let held = match self.book.novelty(signed) {
-            Novelty::Forgetful if own => Novelty::News,
-            other => other,
-        };
+        let lenient = |novelty, lenient| if lenient && novelty == Novelty::Forgetful { Novelty::News } else { novelty };
+        let waiting = lenient(self.pending.novelty(signed), true);
+        let held = lenient(self.book.novelty(signed), own);
         let all = [held, waiting, self.contrary.novelty(signed)];
         let found = |novelty: &Novelty| all.contains(novelty);
         let strongest = [Novelty::Held, Novelty::Stale, Novelty::Forgetful].into_iter().find(found);
@@ -203,7 +202,7 @@ impl Herder {
     /// Looks again at statements that waited; something they may have waited for is here.
     pub(super) fn readmit(&mut self, now: Now) {
         let open = self.open_slot();
-        let waiting: Vec<Entry> = self.pending.from_slot(SlotIndex(0)).cloned().collect();
+        let waiting: Vec<Entry> = self.pending.since(SlotIndex(0)).cloned().collect();
         for entry in waiting {
             // The slot may have closed meanwhile; older slots are only kept for others.
             if self.open_slot() != open {

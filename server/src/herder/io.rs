@@ -21,6 +21,7 @@ pub struct Ticket(pub u64);
 
 /// Everything that can happen to the herder.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every input is a message; boxing it would cost the common case")]
 pub enum Input {
     /// The node starts: the first input.
     Start,

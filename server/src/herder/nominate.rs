@@ -74,12 +74,8 @@ impl Herder {
         let previous = self.ledger.header_hash();
         let proposed = Proposed::sign(self.open_slot(), previous, set.hash(), close_time_ms, &*self.signatures);
         let value = proposed.to_value();
-        self.slot.own = Some(OwnProposal {
-            value: value.clone(),
-            tx_set: set.hash(),
-            is_empty: set.is_empty(),
-            pushed: false,
-        });
+        self.slot.own =
+            Some(OwnProposal { value: value.clone(), tx_set: set.hash(), is_empty: set.is_empty(), pushed: false });
         self.payloads.add_own(set);
         self.nominate(now, Some(value));
     }

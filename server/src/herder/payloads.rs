@@ -39,6 +39,8 @@ impl Payload {
 pub(crate) struct Payloads {
     held: BTreeMap<Hash, Payload>,
     closed: VecDeque<Arc<TxSet>>,
+    /// Sets that were nominated and not decided: a node that is behind needs all that a nomination names.
+    passed_over: VecDeque<Arc<TxSet>>,
     pushed: BTreeMap<NodeId, VecDeque<Arc<TxSet>>>,
     /// Did one come that statements may wait for?
     fresh: bool,
@@ -58,7 +60,8 @@ impl Payloads {
 
     /// For a peer that asks.
     pub(crate) fn serve(&self, hash: &Hash) -> Option<Arc<TxSet>> {
-        let closed = || self.closed.iter().find(|set| set.hash() == *hash).cloned();
+        let old = || self.closed.iter().chain(&self.passed_over);
+        let closed = || old().find(|set| set.hash() == *hash).cloned();
         self.held.get(hash).map(|payload| Arc::clone(payload.shared())).or_else(closed)
     }
 
@@ -117,17 +120,17 @@ impl Payloads {
     pub(crate) fn close(&mut self, set: Arc<TxSet>, header: Hash) {
         self.closed.push_front(set);
         self.closed.truncate(CLOSED_MAX);
-        self.held.retain(|_, payload| payload.shared().previous() == header);
+        let over = |payload: &Payload| payload.shared().previous() != header;
+        for payload in self.held.values().filter(|payload| over(payload)) {
+            self.passed_over.push_front(Arc::clone(payload.shared()));
+        }
+        self.passed_over.truncate(CLOSED_MAX);
+        self.held.retain(|_, payload| !over(payload));
     }
 
     /// A set of a closed ledger, for peers.
     pub(crate) fn restore_closed(&mut self, set: Arc<TxSet>) {
         self.closed.push_front(set);
         self.closed.truncate(CLOSED_MAX);
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.held.len()
     }
 }

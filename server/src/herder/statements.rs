@@ -26,7 +26,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn from(signed: SignedStatement, peer: NodeId) -> Self {
+    pub(crate) fn heard(signed: SignedStatement, peer: NodeId) -> Self {
         Self { signed, knows: BTreeSet::from([peer]) }
     }
 
@@ -110,7 +110,7 @@ impl Statements {
     }
 
     /// Everything from `slot` on, lowest slot first.
-    pub(crate) fn from_slot(&self, slot: SlotIndex) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn since(&self, slot: SlotIndex) -> impl Iterator<Item = &Entry> {
         self.slots.range(slot..).flat_map(|(_, slot)| slot.values())
     }
 

@@ -15,8 +15,7 @@ impl Herder {
         let outcome = match self.enqueue(now, transaction, None) {
             Ok(true) => {
                 let peers: Vec<NodeId> = self.peers.ids().iter().copied().collect();
-                let fresh: Vec<NodeId> =
-                    peers.into_iter().filter(|peer| self.queue.note_peer(&hash, *peer)).collect();
+                let fresh: Vec<NodeId> = peers.into_iter().filter(|peer| self.queue.note_peer(&hash, *peer)).collect();
                 self.out.send(fresh, Message::Transactions(vec![Arc::clone(transaction)]));
                 TicketOutcome::Pending
             }
@@ -25,10 +24,8 @@ impl Herder {
             Err(NotQueued::Full) => TicketOutcome::QueueFull,
             Err(NotQueued::Rejected(rejection)) => TicketOutcome::Refused(rejection),
         };
-        let outcome = match outcome {
-            TicketOutcome::Pending if !self.queue.watch(&hash, ticket) => TicketOutcome::QueueFull,
-            other => other,
-        };
+        let unwatched = matches!(outcome, TicketOutcome::Pending) && !self.queue.watch(&hash, ticket);
+        let outcome = if unwatched { TicketOutcome::QueueFull } else { outcome };
         self.out.notice(Notice::Ticket { ticket, outcome });
     }
 

@@ -30,7 +30,10 @@ fn main() -> ExitCode {
     let failures: Vec<&Failure> = results.iter().filter_map(|result| result.as_ref().err()).collect();
     for failure in &failures {
         println!("FAILED {failure}");
-        println!("  again: cargo run --release -p fba-tests --bin sim -- --seed {} --runs 1 --slots {}", failure.seed, arguments.slots);
+        println!(
+            "  again: cargo run --release -p fba-tests --bin sim -- --seed {} --runs 1 --slots {}",
+            failure.seed, arguments.slots
+        );
     }
     let good: Vec<&Outcome> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
     summary(&good);
@@ -57,7 +60,12 @@ fn summary(good: &[&Outcome]) {
     }
     healed.sort_unstable();
     let percentile = |share: usize| healed.get(healed.len().saturating_sub(1) * share / 100).copied().unwrap_or(0);
-    println!("three further ledgers after healing: p50 {} ms, p99 {} ms, most {} ms", percentile(50), percentile(99), percentile(100));
+    println!(
+        "three further ledgers after healing: p50 {} ms, p99 {} ms, most {} ms",
+        percentile(50),
+        percentile(99),
+        percentile(100)
+    );
     println!("events {}", good.iter().map(|outcome| outcome.events).sum::<u64>());
     let digest: [u8; 32] = trace.finalize().into();
     println!("trace {}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());

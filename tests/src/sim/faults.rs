@@ -69,7 +69,8 @@ pub(super) struct Mix {
 impl Mix {
     pub(super) fn draw(rng: &mut Rng) -> Self {
         let mut sometimes = |likely: u64, most: u64| if rng.chance(likely) { rng.between(1, most) } else { 0 };
-        let (loss_permille, double_permille, hold_permille) = (sometimes(500, 250), sometimes(400, 200), sometimes(400, 50));
+        let (loss_permille, double_permille, hold_permille) =
+            (sometimes(500, 250), sometimes(400, 200), sometimes(400, 50));
         let (crash_permille, partition_permille) = (sometimes(600, 200), sometimes(400, 100));
         let flap_permille = sometimes(300, 200);
         let load_every_ms = sometimes(800, 2_000);

@@ -38,7 +38,8 @@ pub(super) fn transaction(rng: &mut Rng, ledger: &Ledger) -> Arc<SignedTransacti
     // Sometimes ahead of what is queued, sometimes a rival of it.
     let ahead = if rng.chance(300) { 2 } else { 1 };
     let sequence = ledger.account(&source).map_or(0, |account| account.sequence) + ahead;
-    let transaction = Transaction { memo: rng.next().to_be_bytes().to_vec(), ..Transaction::new(source, sequence, vec![operation]) };
+    let transaction =
+        Transaction { memo: rng.next().to_be_bytes().to_vec(), ..Transaction::new(source, sequence, vec![operation]) };
     let signature = StandIn(NodeId(source.0)).sign(Domain::Transaction, &cbor::encode(&transaction));
     let network = NetworkId::of_passphrase(PASSPHRASE);
     let signed = SignedTransaction::assemble(network, transaction, vec![(source, signature)]);

@@ -47,19 +47,14 @@ impl Oracle {
             return Ok(());
         }
         let said = self.said.entry((statement.node, statement.slot)).or_default();
-        let fits = |other: &Statement| {
-            other == statement || other.is_newer_than(statement) || statement.is_newer_than(other)
-        };
+        let fits =
+            |other: &Statement| other == statement || other.is_newer_than(statement) || statement.is_newer_than(other);
         if let Some(other) = said.iter().find(|other| !fits(other)) {
             return Err(format!("{:?} contradicts itself: {other:?} and {statement:?}", statement.node));
         }
         if !said.contains(statement) {
             said.push(statement.clone());
         }
-        if disk.has_synced(statement) {
-            Ok(())
-        } else {
-            Err(format!("said before it was durable: {statement:?}"))
-        }
+        if disk.has_synced(statement) { Ok(()) } else { Err(format!("said before it was durable: {statement:?}")) }
     }
 }

@@ -72,6 +72,7 @@ impl std::fmt::Display for Failure {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is a message")]
 enum Event {
     Start { node: usize },
     Deliver { to: usize, from: usize, epochs: (u64, u64), message: Message },
@@ -209,8 +210,20 @@ impl World {
         let state = |(index, node): (usize, &SimNode)| {
             let Some(herder) = &node.herder else { return format!("{index}: down") };
             let view = herder.view(node.now(self.now));
-            let open = view.open.as_ref().map(|slot| (slot.phase, slot.ballot.as_ref().map(|ballot| ballot.counter), slot.nomination_round, slot.nominating, slot.heard_from_quorum, slot.fully_validated));
-            format!("{index}: ledger {} {:?} {open:?} waiting {} queued {} peers {}", view.last_closed.sequence, view.sync, view.waiting, view.queued, view.peers)
+            let open = view.open.as_ref().map(|slot| {
+                (
+                    slot.phase,
+                    slot.ballot.as_ref().map(|ballot| ballot.counter),
+                    slot.nomination_round,
+                    slot.nominating,
+                    slot.heard_from_quorum,
+                    slot.fully_validated,
+                )
+            });
+            format!(
+                "{index}: ledger {} {:?} {open:?} waiting {} queued {} peers {}",
+                view.last_closed.sequence, view.sync, view.waiting, view.queued, view.peers
+            )
         };
         let states: Vec<String> = self.nodes.iter().enumerate().map(state).collect();
         format!("goal {goal}; {}", states.join("; "))
@@ -419,8 +432,12 @@ impl World {
                 let result = self.oracle.acknowledged(&this.disk, *ledger);
                 self.check(result);
             }
-            Notice::Refused { reason, .. } if self.verbose => eprintln!("node {node} refused: {reason}"),
-            _ => {}
+            Notice::Refused { reason, .. } => {
+                if self.verbose {
+                    eprintln!("node {node} refused: {reason}");
+                }
+            }
+            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::Moved(_) | Notice::Sync(_) => {}
         }
     }
 
