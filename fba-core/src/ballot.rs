@@ -292,7 +292,9 @@ impl Balloting {
 
     /// B7: what to go on with when the present ballot is given up.
     fn abandoned_value(&self) -> Option<Value> {
-        self.composite.clone().or_else(|| {
+        // A commit we voted for binds us (B7); after a restart it is all that is known of z.
+        let bound = self.state.commit.as_ref().map(|ballot| ballot.value.clone());
+        bound.or_else(|| self.composite.clone()).or_else(|| {
             self.state
                 .ballot
                 .as_ref()
