@@ -34,7 +34,7 @@ pub use standing::VoteStanding;
 use crate::herder::{self, Close, Commit, Standing};
 use crate::key::{NetworkId, node_strkey};
 use error::During;
-use fba_core::{Hash, NodeId};
+use fba_core::{Hash, NodeId, QuorumSet};
 use lock::Lock;
 use row::META;
 use rusqlite::types::ValueRef;
@@ -285,6 +285,7 @@ impl Store {
         }
         commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
         commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
+        commit.heard.iter().try_for_each(|signed| votes::put_heard(&transaction, signed))?;
         if votes_change {
             votes::forget_before(&transaction, last.map_or(0, |last| last.sequence))?;
             votes::put_position(&transaction, position)?;
@@ -402,8 +403,14 @@ fn restored(
     }
     let closed: BTreeSet<Hash> = tx_sets.iter().map(|set| set.hash()).collect();
     tx_sets.extend(saved.tx_sets.into_iter().filter(|set| !closed.contains(&set.hash())));
-    let SavedVotes { votes, quorum_sets, .. } = saved;
-    Ok(herder::Restored { standing: Standing::Intact, votes, quorum_sets, tx_sets })
+    let SavedVotes { votes, mut heard, mut quorum_sets, .. } = saved;
+    for proof in restore::recent_proofs(connection, last)? {
+        heard.extend(proof.statements);
+        quorum_sets.extend(proof.quorum_sets);
+    }
+    quorum_sets.sort_by_key(QuorumSet::hash);
+    quorum_sets.dedup();
+    Ok(herder::Restored { standing: Standing::Intact, votes, heard, quorum_sets, tx_sets })
 }
 
 #[cfg(test)]

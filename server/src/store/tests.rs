@@ -133,6 +133,7 @@ impl Node {
         let close = Close { closed, proof: vec![statement.clone()], proof_sets: vec![self.set()] };
         Commit {
             votes: vec![Vote { statement, nomination: None }],
+            heard: Vec::new(),
             quorum_sets: vec![self.set()],
             tx_sets: vec![Arc::clone(set.shared())],
             closes: vec![close],

@@ -225,6 +225,12 @@ impl World {
                 view.last_closed.sequence, view.sync, view.waiting, view.queued, view.peers
             )
         };
+        if self.verbose {
+            for (index, node) in self.nodes.iter().enumerate() {
+                let Some(herder) = &node.herder else { continue };
+                eprintln!("{index}: {:#?}", herder.view(node.now(self.now)).open);
+            }
+        }
         let states: Vec<String> = self.nodes.iter().enumerate().map(state).collect();
         format!("goal {goal}; {}", states.join("; "))
     }
@@ -330,6 +336,11 @@ impl World {
             return;
         }
         self.note(message.name(), [from as u64, to as u64, 0]);
+        if self.verbose
+            && let Message::Statement(signed) = &message
+        {
+            eprintln!("    {:?}", signed.statement);
+        }
         let Some(from) = self.nodes.get(from).map(|node| node.member.id) else { return };
         self.input(to, Input::Message { from, message });
     }
