@@ -91,8 +91,11 @@ impl Herder {
 
     /// R7: takes in again what others said in the open slot before a restart, after our own votes.
     pub(super) fn restore_heard(&mut self, now: Now) {
-        let (own, heard): (Vec<Entry>, Vec<Entry>) =
-            self.book.take_slot(self.open_slot()).into_iter().partition(|entry| entry.signed.statement.node == self.local);
+        let (own, heard): (Vec<Entry>, Vec<Entry>) = self
+            .book
+            .take_slot(self.open_slot())
+            .into_iter()
+            .partition(|entry| entry.signed.statement.node == self.local);
         own.into_iter().for_each(|entry| self.book.insert(entry));
         heard.into_iter().for_each(|entry| self.admit(now, entry));
     }

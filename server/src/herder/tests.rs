@@ -45,7 +45,7 @@ fn herder(parameters: Parameters) -> Herder {
         parameters,
     };
     let quorum_set = QuorumSet::new(3, (1..=4).map(node).collect(), vec![]).unwrap();
-    let config = HerderConfig { quorum_set, is_validator: true };
+    let config = HerderConfig { quorum_set, is_validator: true, leader_weights: None };
     let (ledger, _) = Ledger::genesis(&genesis).unwrap();
     let mut herder = Herder::new(config, Arc::new(StandIn(node(1))), ledger, Restored::default());
     herder.handle(now(0), Input::Start);
@@ -79,6 +79,25 @@ fn externalize(from: u8, slot: u64) -> SignedStatement {
 fn hear(herder: &mut Herder, from: u8, signed: SignedStatement) -> Batch {
     herder.handle(now(10), Input::Message { from: node(from), message: Message::Statement(signed) });
     herder.flush(now(10))
+}
+
+/// Statements of nodes 2 and 3 that carry node 1 to a vote to commit in slot 2.
+fn up_to_commit(herder: &Herder) -> (Arc<crate::ledger::TxSet>, Vec<(u8, SignedStatement)>) {
+    let close_time = herder.ledger.close_time_ms() + herder.ledger.parameters().heartbeat_ms;
+    let set = herder.ledger.build_tx_set(Vec::new(), close_time);
+    let (slot, previous) = (SlotIndex(2), herder.ledger.header_hash());
+    let value = crate::ledger::Proposed::sign(slot, previous, set.hash(), close_time, &StandIn(node(2))).to_value();
+    let ballot = Ballot { counter: 1, value: value.clone() };
+    let nominate = Pledge::Nominate { voted: vec![value.clone()], accepted: vec![value] };
+    let prepared = Some(ballot.clone());
+    let prepare = Pledge::Prepare { ballot, prepared, prepared_prime: None, commit: 0, high: 0 };
+    let quorum_set = herder.config.quorum_set.normalized().hash();
+    let sign = |from, pledge: &Pledge| {
+        let statement = Statement { node: node(from), slot, quorum_set, pledge: pledge.clone() };
+        (from, SignedStatement::sign(statement, &StandIn(node(from))))
+    };
+    let said = [&nominate, &prepare].into_iter().flat_map(|pledge| [sign(2, pledge), sign(3, pledge)]).collect();
+    (Arc::clone(set.shared()), said)
 }
 
 fn sent(batch: &Batch) -> Vec<(&[NodeId], &str)> {
@@ -149,4 +168,45 @@ fn a_heartbeat_is_proposed_when_it_is_due_and_nothing_leaves_before_its_commit()
     assert!(herder.scp.nomination_round(SlotIndex(2)) > 0);
     let batch = herder.flush(now(5_000));
     assert!(batch.then.is_empty() && batch.commit.is_none(), "a nomination waits for nothing");
+}
+
+/// Two of three closed a ledger, one of them lost its disk, the other its memory: what the lost one had said was gone,
+/// and the third could never follow.
+#[test]
+fn what_our_votes_follow_from_outlives_us_though_its_author_forgets_it() {
+    let mut before = herder(Parameters::default());
+    let (set, said) = up_to_commit(&before);
+    before.handle(now(10), Input::Message { from: node(2), message: Message::TxSet(set) });
+    let (mut restored, mut votes) = (Restored::default(), BTreeMap::new());
+    for (from, signed) in &said {
+        let commit = hear(&mut before, *from, signed.clone()).commit.unwrap_or_default();
+        votes.extend(commit.votes.into_iter().map(|vote| (vote.statement.statement.pledge.is_nomination(), vote)));
+        restored.heard.extend(commit.heard);
+        restored.quorum_sets.extend(commit.quorum_sets);
+        restored.tx_sets.extend(commit.tx_sets);
+    }
+    restored.votes = votes.into_values().collect();
+    let state = |herder: &Herder| herder.scp.slot_state(SlotIndex(2)).expect("slot 2 is open");
+    assert!(state(&before).commit.is_some(), "{:?}", state(&before));
+    assert_eq!(restored.heard.len(), said.len());
+
+    let (config, ledger) = (before.config.clone(), before.ledger.clone());
+    let mut after = Herder::new(config, Arc::new(StandIn(node(1))), ledger, restored);
+    after.handle(now(20), Input::Start);
+    let (was, is) = (state(&before), state(&after));
+    assert_eq!(
+        (is.commit, is.high, is.candidates, is.composite),
+        (was.commit, was.high, was.candidates, was.composite)
+    );
+    // Node 4 heard nothing of it.
+    after.handle(now(30), Input::PeerUp { peer: node(4) });
+    after.handle(now(30), Input::Message { from: node(4), message: Message::GetScpState { from: 2 } });
+    let batch = after.flush(now(30));
+    let told = |signed: &SignedStatement| {
+        batch.first.iter().any(|outgoing| {
+            matches!(outgoing, Outgoing::Send { to, message: Message::Statement(sent) }
+                if to.contains(&node(4)) && sent == signed)
+        })
+    };
+    assert!(said.iter().all(|(_, signed)| told(signed)), "{batch:?}");
 }

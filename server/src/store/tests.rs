@@ -209,6 +209,29 @@ fn reopening_gives_the_same_state_and_votes() {
 }
 
 #[test]
+fn what_others_said_is_kept_until_the_slot_is_closed_and_then_its_proof() {
+    let mut node = Node::new();
+    let mut store = node.start();
+    let other = Ed25519::new(node.network(), SecretKey::from_seed(&[8; 32]));
+    let hear = |vote: &Vote| {
+        let statement = Statement { node: other.node(), ..vote.statement.statement.clone() };
+        SignedStatement::sign(statement, &other)
+    };
+    let (nomination, first, newest) =
+        (hear(&node.nomination(2, 1)), hear(&node.ballot(2, 1)), hear(&node.ballot(2, 2)));
+    store.commit(&Commit { heard: vec![nomination.clone(), first], ..node.vote(node.ballot(2, 1)) }).unwrap();
+    store.commit(&Commit { heard: vec![newest.clone()], ..node.vote(node.ballot(2, 2)) }).unwrap();
+    drop(store);
+    let (mut store, restored) = node.open();
+    assert_eq!(restored.herder.heard, [nomination, newest]);
+    let close = node.close(Vec::new());
+    store.commit(&close).unwrap();
+    drop(store);
+    let (_store, restored) = node.open();
+    assert_eq!(restored.herder.heard, close.closes.into_iter().flat_map(|close| close.proof).collect::<Vec<_>>());
+}
+
+#[test]
 fn votes_of_slots_closed_long_ago_are_forgotten() {
     let mut node = Node::new();
     let (store, _) = node.lived(15);
