@@ -34,7 +34,7 @@ pub use standing::VoteStanding;
 use crate::herder::{self, Close, Commit, Standing};
 use crate::key::{NetworkId, node_strkey};
 use error::During;
-use fba_core::{Hash, NodeId, QuorumSet};
+use fba_core::{Hash, NodeId};
 use lock::Lock;
 use row::META;
 use rusqlite::types::ValueRef;
@@ -408,7 +408,7 @@ fn restored(
         heard.extend(proof.statements);
         quorum_sets.extend(proof.quorum_sets);
     }
-    quorum_sets.sort_by_key(QuorumSet::hash);
+    quorum_sets.sort_by_key(fba_core::QuorumSet::hash);
     quorum_sets.dedup();
     Ok(herder::Restored { standing: Standing::Intact, votes, heard, quorum_sets, tx_sets })
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::herder::Vote;
-use crate::key::{Ed25519, SecretKey};
+use crate::key::{Ed25519, SecretKey, Signatures};
 use crate::ledger::{
     Account, AccountId, DataEntry, Genesis, Ledger, Operation, Parameters, Proposed, SignedTransaction, Transaction,
     TxSet, VerifiedTxSet,

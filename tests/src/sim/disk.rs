@@ -1,6 +1,6 @@
 //! A simulated disk: what was synced survives a crash; what was only written may not.
 
-use fba_core::{Hash, NodeId, QuorumSet, SlotIndex, Statement};
+use fba_core::{Hash, QuorumSet, SlotIndex};
 use fba_server::herder::{Commit, Restored, SLOTS_KEPT, Standing, Vote};
 use fba_server::ledger::{Ledger, LedgerEntry, TxSet};
 use fba_server::wire::SignedStatement;
@@ -13,7 +13,7 @@ pub(super) struct Contents {
     pub(super) ledger: Ledger,
     pub(super) entries: Vec<Arc<LedgerEntry>>,
     votes: BTreeMap<(SlotIndex, bool), Vote>,
-    heard: BTreeMap<(SlotIndex, NodeId, bool), SignedStatement>,
+    heard: BTreeMap<(SlotIndex, fba_core::NodeId, bool), SignedStatement>,
     proofs: BTreeMap<SlotIndex, Vec<SignedStatement>>,
     quorum_sets: BTreeMap<Hash, QuorumSet>,
     tx_sets: BTreeMap<Hash, Arc<TxSet>>,
@@ -60,7 +60,7 @@ impl Disk {
     }
 
     /// Is this own ballot statement, or a newer one, safe?
-    pub(super) fn has_synced(&self, statement: &Statement) -> bool {
+    pub(super) fn has_synced(&self, statement: &fba_core::Statement) -> bool {
         let stored = self.synced.votes.get(&(statement.slot, false));
         let is_old = statement.slot.0 + SLOTS_KEPT < self.synced.ledger.sequence();
         is_old
@@ -77,8 +77,8 @@ impl Contents {
             self.votes.insert((statement.slot, statement.pledge.is_nomination()), vote.clone());
         }
         for signed in &commit.heard {
-            let Statement { slot, node, pledge, .. } = &signed.statement;
-            self.heard.insert((*slot, *node, pledge.is_nomination()), signed.clone());
+            let statement = &signed.statement;
+            self.heard.insert((statement.slot, statement.node, statement.pledge.is_nomination()), signed.clone());
         }
         self.quorum_sets.extend(commit.quorum_sets.iter().map(|set| (set.hash(), set.clone())));
         self.tx_sets.extend(commit.tx_sets.iter().map(|set| (set.hash(), Arc::clone(set))));
