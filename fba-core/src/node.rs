@@ -53,9 +53,13 @@ impl Node {
 
     /// Starts listening to a slot. Does nothing if it is open.
     pub fn open(&mut self, slot: SlotIndex) {
-        self.slots
-            .entry(slot)
-            .or_insert_with(|| Slot::new(slot, &self.local));
+        self.open_from(slot, 1);
+    }
+
+    /// Starts listening to a slot in which ballots of ours with counters below `first_counter` may have been forgotten
+    /// (R6): none of ours, and no commit vote, will have a lower one. Does nothing if the slot is open.
+    pub fn open_from(&mut self, slot: SlotIndex, first_counter: u32) {
+        self.slots.entry(slot).or_insert_with(|| Slot::new(slot, &self.local, first_counter.max(1)));
     }
 
     /// Drops a slot and all it knew. Its timers are void.

@@ -58,10 +58,10 @@ pub struct SlotState {
 }
 
 impl Slot {
-    pub(crate) fn new(index: SlotIndex, local: &Arc<Local>) -> Self {
+    pub(crate) fn new(index: SlotIndex, local: &Arc<Local>, first_counter: u32) -> Self {
         Self {
             nomination: Nomination::new(local),
-            ballot: Balloting::new(local),
+            ballot: Balloting::new(local, first_counter),
             out: Outlet::new(index, local.is_validator),
             local: Arc::clone(local),
         }

@@ -82,6 +82,8 @@ pub struct Herder {
     /// At most one slot is open in it: the one after the last closed ledger.
     scp: Node,
     silence: Option<Silence>,
+    /// Up to this slot first ballots of ours may have been forgotten.
+    forgotten: SlotIndex,
     slot: OpenSlot,
     /// Statements that are complete, of the last closed slots, the open one and later ones.
     book: Statements,
@@ -117,6 +119,7 @@ impl Herder {
             slot: OpenSlot::new(SlotIndex(ledger.sequence()).next(), Duration::ZERO),
             ledger,
             silence,
+            forgotten: restored.forgotten,
             book: Statements::default(),
             pending: Statements::default(),
             contrary: Statements::default(),

@@ -94,7 +94,7 @@ impl Herder {
         }
         self.slot.since = now.monotonic;
         let slot = self.open_slot();
-        self.scp.open(slot);
+        self.open_in_core(slot);
         self.restore_slot(now, slot);
     }
 
