@@ -74,8 +74,16 @@ pub enum AppError {
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// Our ledger is not the network's.
-    #[error("diverged, so this node has stopped: {0}")]
-    Diverged(Box<Divergence>),
+    #[error(
+        "this node has diverged and has stopped: {divergence}; {evidence}. Keep the data folder for whoever looks into \
+         it; a node with a new key and an empty data folder fetches the network's ledger"
+    )]
+    Diverged {
+        /// What was decided, and what we have.
+        divergence: Box<Divergence>,
+        /// Where the statements are.
+        evidence: String,
+    },
 }
 
 /// What may be asked of a node besides its configuration.
@@ -157,7 +165,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
             leader_weights: leader_weights(config),
         };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
-    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder);
+    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
     let (published, events) = (Published::new(consensus.node_view()), Events::default());
     let metrics = Arc::new(Metrics::new());
     let state = HttpState {

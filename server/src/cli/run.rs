@@ -92,7 +92,7 @@ fn cli_error(error: &AppError) -> CliError {
         AppError::Restore(_) => Exit::Data,
         AppError::Overlay(_) | AppError::Http(_) => Exit::Unavailable,
         AppError::Record(_) | AppError::Thread(_) => Exit::Io,
-        AppError::Diverged(_) => Exit::No,
+        AppError::Diverged { .. } => Exit::No,
     };
     CliError::new(exit, error)
 }
