@@ -245,7 +245,7 @@ impl Consensus {
                         // False if the link is gone or its queue is full: flooding does not rely on one link.
                         self.overlay.send(peer, &message);
                     }
-                },
+                }
                 Outgoing::DropPeer { peer, reason } => {
                     tracing::warn!(peer = %show::short(&peer), reason, "dropping a peer that broke a rule");
                     self.overlay.drop_peer(peer, &reason);

@@ -69,16 +69,13 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let folder = args.dir.as_deref().unwrap_or(temporary.path());
     let files = prepare(args, folder)?;
     println!("network of {} servers in {}", files.nodes.len(), folder.display());
-    let program = std::env::current_exe()
-        .map_err(|error| CliError::io("finding this program's own file", &error))?;
+    let program = std::env::current_exe().map_err(|error| CliError::io("finding this program's own file", &error))?;
     let mut nodes = start_all(&program, &files)?;
     let clients = nodes.iter().map(|node| client(&node.url)).collect::<Result<Vec<_>, _>>()?;
     wait_until_synced(&mut nodes, &clients, &interrupted)?;
     introduce(&nodes, &files, folder);
     let load = match args.load {
-        rate if rate > 0.0 && !interrupted.load(Ordering::SeqCst) => {
-            Some(start_load(&clients, &files, rate)?)
-        }
+        rate if rate > 0.0 && !interrupted.load(Ordering::SeqCst) => Some(start_load(&clients, &files, rate)?),
         _ => None,
     };
     let outcome = show(args, &mut nodes, &interrupted);
@@ -137,11 +134,7 @@ fn start_all(program: &Path, files: &NetworkFiles) -> Result<Vec<NodeProcess>, C
         .collect()
 }
 
-fn wait_until_synced(
-    nodes: &mut [NodeProcess],
-    clients: &[Client],
-    interrupted: &AtomicBool,
-) -> Result<(), CliError> {
+fn wait_until_synced(nodes: &mut [NodeProcess], clients: &[Client], interrupted: &AtomicBool) -> Result<(), CliError> {
     let deadline = Instant::now() + SYNC_WITHIN;
     for (node, client) in nodes.iter_mut().zip(clients) {
         while !is_synced(client) {
@@ -183,18 +176,11 @@ fn introduce(nodes: &[NodeProcess], files: &NetworkFiles, folder: &Path) {
     let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else {
         return;
     };
-    let config = files
-        .nodes
-        .last()
-        .map(|node| node.config.display().to_string())
-        .unwrap_or_default();
+    let config = files.nodes.last().map(|node| node.config.display().to_string()).unwrap_or_default();
     println!("\nOpen an address in a browser, or in another terminal:");
     println!("  export FBA_NODE={}", first.url);
     println!("  fba status                       who agrees, who is missing");
-    println!(
-        "  fba pay --key {} --to G… --amount 100 --wait",
-        folder.join("root.key").display()
-    );
+    println!("  fba pay --key {} --to G… --amount 100 --wait", folder.join("root.key").display());
     println!("  kill -9 {:<24} the others go on", last.id());
     println!("  fba run {config}");
     println!("                                   … and it returns");
@@ -202,9 +188,7 @@ fn introduce(nodes: &[NodeProcess], files: &NetworkFiles, folder: &Path) {
 }
 
 fn start_load(clients: &[Client], files: &NetworkFiles, rate: f64) -> Result<Load, CliError> {
-    let first = clients
-        .first()
-        .ok_or_else(|| CliError::new(Exit::Usage, "a network needs at least one server"))?;
+    let first = clients.first().ok_or_else(|| CliError::new(Exit::Usage, "a network needs at least one server"))?;
     let root = root_key(files)?;
     let network = NetworkId::of_passphrase(&files.passphrase);
     let payers = Payers::open(first, network, &root, PAYERS, 0)?;
@@ -222,9 +206,7 @@ fn show(args: &Args, nodes: &mut [NodeProcess], interrupted: &AtomicBool) -> Out
     let clients: Vec<Client> = urls.iter().filter_map(|url| client(url).ok()).collect();
     let events = table::follow(clients);
     let mut board = Board::new(&names);
-    let deadline = args
-        .run_for
-        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let deadline = args.run_for.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut gone = vec![false; nodes.len()];
     println!("{}", board.heading());
     while !interrupted.load(Ordering::SeqCst) && deadline.is_none_or(|end| Instant::now() < end) {
@@ -243,10 +225,7 @@ fn show(args: &Args, nodes: &mut [NodeProcess], interrupted: &AtomicBool) -> Out
         }
         board.print_finished();
     }
-    Outcome {
-        board: board.summary(),
-        timed: args.run_for.is_some(),
-    }
+    Outcome { board: board.summary(), timed: args.run_for.is_some() }
 }
 
 /// What the demo showed.
