@@ -100,7 +100,7 @@ fn cli_error(error: &AppError) -> CliError {
 fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Io { source, .. } => Exit::of_io(source),
-        StoreError::Lock(_) => Exit::Unavailable,
+        StoreError::Lock(_) | StoreError::SqliteTooOld { .. } | StoreError::Setting { .. } => Exit::Unavailable,
         StoreError::OtherNetwork { .. } | StoreError::OtherNode { .. } => Exit::Config,
         StoreError::NotOurs { .. }
         | StoreError::NewerSchema { .. }
@@ -108,6 +108,5 @@ fn store_exit(error: &StoreError) -> Exit {
         | StoreError::Corrupt { .. }
         | StoreError::MayNotVote { .. } => Exit::Data,
         StoreError::Sqlite { .. } | StoreError::Poisoned => Exit::Io,
-        _ => Exit::Unavailable,
     }
 }

@@ -61,7 +61,7 @@ impl Payers {
                 .expect("at most a hundred operations, none with amount zero");
             match client.submit(signed.bytes(), Some(CLOSE_WITHIN))? {
                 TransactionStatus::Closed(closed) if closed.result.success => {}
-                other => {
+                other @ (TransactionStatus::Pending { .. } | TransactionStatus::Closed(_)) => {
                     let message = format!("the accounts of the load could not be opened: {other:?}");
                     return Err(CliError::new(Exit::Unavailable, message));
                 }
