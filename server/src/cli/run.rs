@@ -1,7 +1,7 @@
 //! `fba run`: one server, until it is told to stop.
 
 use crate::app::{self, AppError, Options};
-use crate::cli::exit::{CliError, Exit};
+use crate::cli::exit::{CliError, Exit, print};
 use crate::cli::signing::key_error;
 use crate::config::{Config, Keys};
 use crate::store::StoreError;
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let options = Options { record: args.record.clone() };
     let running = app::start(&config, &options).map_err(|error| cli_error(&error))?;
     tracing::info!(quic = %running.overlay_address(), http = %running.http_address(), "started");
-    println!("{SERVING}http://{}", running.http_address());
+    print(&format!("{SERVING}http://{}\n", running.http_address()))?;
     crate::runtime::block_on(either(&stopped, &running.ended));
     tracing::info!("stopping");
     running.stop().map_err(|error| cli_error(&error))

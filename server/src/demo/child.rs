@@ -3,6 +3,7 @@
 use crate::cli::run::SERVING;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -83,6 +84,8 @@ impl NodeProcess {
             .arg(config)
             .arg("--until-stdin-closes")
             .args(extra)
+            // Ctrl-C in the terminal is for us alone: we stop the servers, in our own order.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
