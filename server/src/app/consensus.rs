@@ -44,6 +44,7 @@ pub(super) struct Links {
 }
 
 /// What woke the thread.
+#[expect(clippy::large_enum_variant, reason = "one at a time, taken apart as soon as it is made")]
 enum Woken {
     Overlay(Event),
     Request(Request),
