@@ -298,10 +298,12 @@ impl Killing {
         let ledgers = self.cluster.highest().max(promised);
         self.cluster.all_closed(ledgers);
         let hashes: Vec<_> = self.cluster.clients().iter().map(|client| headers(client, ledgers)).collect();
-        let differ = |sequence: &u64| hashes.windows(2).any(|pair| match pair {
-            [one, other] => one.get(sequence).is_none() || one.get(sequence) != other.get(sequence),
-            _ => false,
-        });
+        let differ = |sequence: &u64| {
+            hashes.windows(2).any(|pair| match pair {
+                [one, other] => one.get(sequence).is_none() || one.get(sequence) != other.get(sequence),
+                _ => false,
+            })
+        };
         let forks = (1..=ledgers).filter(differ).collect();
         let names: Vec<String> = (0..self.cluster.len()).map(|index| self.name(index).to_owned()).collect();
         let lost = names
@@ -339,7 +341,8 @@ fn headers(client: &Client, last: u64) -> BTreeMap<u64, String> {
     let mut found = BTreeMap::new();
     let mut before = last + 1;
     while before > 1 {
-        let page: Ledgers = client.get(&format!("/v1/ledgers?limit={PAGE}&before={before}")).expect("the server answers");
+        let page: Ledgers =
+            client.get(&format!("/v1/ledgers?limit={PAGE}&before={before}")).expect("the server answers");
         let Some(oldest) = page.ledgers.last() else { break };
         before = oldest.sequence;
         found.extend(page.ledgers.into_iter().map(|ledger| (ledger.sequence, ledger.hash)));
