@@ -227,7 +227,11 @@ impl Killing {
             all => self.start_again_by_chance(all),
         };
         let times: Vec<String> = back.iter().map(|returning| self.await_return(returning)).collect();
-        format!("killed {} in {phase}, {away} ledgers without, voting after {}", names.join(", "), times.join(", "))
+        let (names, times) = (names.join(", "), times.join(", "));
+        match back.len() {
+            VALIDATORS => format!("killed {names} in {phase}, voting after {times}"),
+            _ => format!("killed {names} in {phase}, {away} ledgers without, voting after {times}"),
+        }
     }
 
     fn start_again_by_chance(&mut self, all: &[usize]) -> Vec<Returning> {
