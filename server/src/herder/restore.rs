@@ -1,5 +1,6 @@
 //! Coming back: what the store kept of our votes, and what we may say if it kept too little.
 
+use super::durability::COUNTER_AFTER_LOSS;
 use super::statements::{Entry, Protocol};
 use super::{Herder, Now, Vote};
 use crate::ledger::TxSet;
@@ -23,6 +24,8 @@ pub enum Standing {
 pub struct Restored {
     /// Are the votes all here?
     pub standing: Standing,
+    /// Up to this slot first ballots may have been forgotten, because the power may have failed; 0 if it has not.
+    pub forgotten: SlotIndex,
     /// Own newest statements of the open slot and of some closed ones.
     pub votes: Vec<Vote>,
     /// What others said that our votes in the open slot may follow from, and what proves the last closed ledgers.
@@ -98,6 +101,12 @@ impl Herder {
             .partition(|entry| entry.signed.statement.node == self.local);
         own.into_iter().for_each(|entry| self.book.insert(entry));
         heard.into_iter().for_each(|entry| self.admit(now, entry));
+    }
+
+    /// Opens a slot in the core, above the counters of ballots we may have forgotten.
+    pub(super) fn open_in_core(&mut self, slot: SlotIndex) {
+        let first = if slot <= self.forgotten { COUNTER_AFTER_LOSS } else { 1 };
+        self.scp.open_from(slot, first);
     }
 
     /// Brings what we said in `slot` before a restart back into the core, once the slot is open.
