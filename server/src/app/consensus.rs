@@ -20,8 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Inputs handled before a batch is carried out: bounds how long the first of them waits.
-const BATCH_INPUTS_MAX: usize = 1024;
+/// Inputs are handled for so long before a batch is carried out: bounds how long our votes on the first of them wait.
+/// A time and not a number, because one message may hold hundreds of transactions to verify.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(5);
 
 /// The thread wakes at least this often, so that what it shows is never older.
 const IDLE_WAKEUP: Duration = Duration::from_millis(500);
@@ -138,7 +139,8 @@ impl Consensus {
     }
 
     fn take_what_is_there(&mut self, links: &Links) -> Result<(), AppError> {
-        for _ in 0..BATCH_INPUTS_MAX {
+        let begun = Instant::now();
+        while begun.elapsed() < BATCH_TIME_MAX {
             if let Ok(event) = links.votes.try_recv().or_else(|_| links.payload.try_recv()) {
                 self.overlay_event(event)?;
             } else if let Ok(request) = links.requests.try_recv() {
