@@ -42,6 +42,8 @@ pub(crate) struct Balloting {
     unsent: bool,
     /// Decided in this call; taken by the slot.
     just_decided: bool,
+    /// No ballot of ours, and no commit vote, has a lower counter (R6).
+    first_counter: u32,
 }
 
 /// The ballots of B2.
@@ -63,8 +65,9 @@ pub(crate) struct State {
 }
 
 impl Balloting {
-    pub(crate) fn new(local: &Local) -> Self {
+    pub(crate) fn new(local: &Local, first_counter: u32) -> Self {
         Self {
+            first_counter,
             tally: Tally::new(Arc::clone(&local.set)),
             state: State {
                 phase: Phase::Prepare,
@@ -174,7 +177,7 @@ impl Balloting {
             .state
             .ballot
             .as_ref()
-            .map_or(Some(1), |ballot| ballot.counter.checked_add(1));
+            .map_or(Some(self.first_counter), |ballot| ballot.counter.checked_add(1));
         if let Some(counter) = counter
             && self.move_on(value, counter, turn)
         {
@@ -265,7 +268,7 @@ impl Balloting {
         let Some(value) = self.abandoned_value() else {
             return false;
         };
-        let moved = self.move_on(value, target, turn);
+        let moved = self.move_on(value, target.max(self.first_counter), turn);
         if moved {
             let evidence = self
                 .tally
@@ -292,7 +295,9 @@ impl Balloting {
 
     /// B7: what to go on with when the present ballot is given up.
     fn abandoned_value(&self) -> Option<Value> {
-        self.composite.clone().or_else(|| {
+        // A commit we voted for binds us (B7); after a restart it is all that is known of z.
+        let bound = self.state.commit.as_ref().map(|ballot| ballot.value.clone());
+        bound.or_else(|| self.composite.clone()).or_else(|| {
             self.state
                 .ballot
                 .as_ref()
@@ -358,7 +363,8 @@ impl Balloting {
             .as_ref()
             .is_none_or(|ballot| ballot < high);
         if below {
-            self.move_to(high.clone());
+            let counter = high.counter.max(self.first_counter);
+            self.move_to(Ballot { counter, value: high.value.clone() });
         }
         below
     }

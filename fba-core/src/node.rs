@@ -18,10 +18,7 @@ impl Node {
     /// A node with no open slot. `quorum_set` is normalised (Q4). A node that is no validator follows and never emits.
     #[must_use]
     pub fn new(id: NodeId, is_validator: bool, quorum_set: QuorumSet) -> Self {
-        Self {
-            local: Arc::new(Local::new(id, is_validator, &quorum_set)),
-            slots: BTreeMap::new(),
-        }
+        Self { local: Arc::new(Local::new(id, is_validator, &quorum_set)), slots: BTreeMap::new() }
     }
 
     /// Who we are.
@@ -44,18 +41,18 @@ impl Node {
 
     /// Takes another quorum set for the slots opened afterwards. Slots that are open keep the one they have.
     pub fn set_quorum_set(&mut self, quorum_set: QuorumSet) {
-        self.local = Arc::new(Local::new(
-            self.local.node,
-            self.local.is_validator,
-            &quorum_set,
-        ));
+        self.local = Arc::new(Local::new(self.local.node, self.local.is_validator, &quorum_set));
     }
 
     /// Starts listening to a slot. Does nothing if it is open.
     pub fn open(&mut self, slot: SlotIndex) {
-        self.slots
-            .entry(slot)
-            .or_insert_with(|| Slot::new(slot, &self.local));
+        self.open_from(slot, 1);
+    }
+
+    /// Starts listening to a slot in which ballots of ours with counters below `first_counter` may have been forgotten
+    /// (R6): none of ours, and no commit vote, will have a lower one. Does nothing if the slot is open.
+    pub fn open_from(&mut self, slot: SlotIndex, first_counter: u32) {
+        self.slots.entry(slot).or_insert_with(|| Slot::new(slot, &self.local, first_counter.max(1)));
     }
 
     /// Drops a slot and all it knew. Its timers are void.
@@ -74,10 +71,7 @@ impl Node {
     ///
     /// Why the input was refused. Nothing has changed then.
     pub fn handle(&mut self, input: Input, driver: &impl Driver) -> Result<Vec<Effect>, Rejected> {
-        let slot = self
-            .slots
-            .get_mut(&input.slot())
-            .ok_or(Rejected::SlotNotOpen)?;
+        let slot = self.slots.get_mut(&input.slot()).ok_or(Rejected::SlotNotOpen)?;
         slot.handle(input, driver)
     }
 

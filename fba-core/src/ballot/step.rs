@@ -187,7 +187,8 @@ impl Balloting {
                     .ballot
                     .as_ref()
                     .is_some_and(|current| *ballot < At::of(current));
-                if below || (ballot.value == high.value && confirm(*ballot).is_none()) {
+                let forgotten = ballot.counter < self.first_counter; // R6
+                if below || forgotten || (ballot.value == high.value && confirm(*ballot).is_none()) {
                     break;
                 }
                 if ballot.value == high.value {

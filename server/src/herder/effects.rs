@@ -166,7 +166,7 @@ impl Herder {
         early.extend(self.book.take_slot(next));
         let late = self.pending.take_slot(old);
         self.pending.prune(next);
-        self.scp.open(next);
+        self.open_in_core(next);
         self.restore_slot(now, next);
         for entry in late.into_iter().filter(|entry| entry.slot() < next) {
             if self.sets.contains_key(&entry.signed.statement.quorum_set) {

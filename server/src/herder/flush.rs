@@ -28,6 +28,8 @@ pub(crate) struct Outbox {
     stopped: bool,
     last_sync: Option<SyncState>,
     stored_sets: BTreeSet<Hash>,
+    /// Is a close written that is not synced yet?
+    close_unsynced: bool,
     /// Own statements from before a restart whose slot is not open yet.
     pub(super) restored: RestoredVotes,
     stored_tx_sets: BTreeSet<Hash>,
@@ -93,6 +95,7 @@ impl Herder {
             let notices = vec![Notice::Sync(SyncState::Diverged)];
             return Batch { fatal: Some(fatal), notices, ..Batch::default() };
         }
+        self.hand_on(now);
         let mut commit = Commit::default();
         let mut then = Vec::new();
         for ((slot, protocol), statement) in std::mem::take(&mut self.out.emits) {
@@ -134,11 +137,23 @@ impl Herder {
         let message = Outgoing::Send { to: peers, message: Message::Statement(signed) };
         let reaches_somebody = !self.peers.ids().is_empty();
         match durability {
-            Durability::None | Durability::Write => {
+            Durability::None => {
+                if reaches_somebody {
+                    self.out.first.push(message);
+                }
+            }
+            Durability::Later => {
+                assert!(vote.statement.statement.pledge.is_nomination(), "ballots are stored before they are said");
                 if reaches_somebody {
                     self.out.first.push(message);
                 }
                 self.out.unstored.insert(slot, vote);
+            }
+            Durability::Write => {
+                if reaches_somebody {
+                    then.push(message);
+                }
+                commit.votes.push(vote);
             }
             Durability::Sync => {
                 if reaches_somebody {
@@ -176,7 +191,8 @@ impl Herder {
         }
     }
 
-    /// The statements that settle `value` in `slot`: a quorum's, or the core would not have decided.
+    /// Every statement at hand that settles `value` in `slot`; a quorum's are among them, or the core would not have
+    /// decided.
     fn proof(&self, slot: SlotIndex, value: &Value) -> Vec<SignedStatement> {
         let settles = |statement: &Statement| match &statement.pledge {
             Pledge::Nominate { .. } | Pledge::Prepare { .. } => false,
@@ -192,6 +208,11 @@ impl Herder {
         if commit.votes.is_empty() && commit.closes.is_empty() {
             return None;
         }
+        // A ballot is only said once the ledger before it is synced: after a power cut we know which slot it was in.
+        let has_ballots = commit.votes.iter().any(|vote| !vote.statement.statement.pledge.is_nomination());
+        self.out.close_unsynced |= !commit.closes.is_empty();
+        commit.sync |= has_ballots && self.out.close_unsynced;
+        self.out.close_unsynced &= !commit.sync;
         let floor = self.open_slot();
         commit.votes.extend(std::mem::take(&mut self.out.unstored).into_values());
         for vote in &commit.votes {

@@ -13,6 +13,7 @@ mod durability;
 mod effects;
 mod fetch;
 mod flush;
+mod handing;
 mod intake;
 mod io;
 mod nominate;
@@ -45,6 +46,7 @@ use effects::OpenSlot;
 use fba_core::{Hash, Node, NodeId, QuorumSet, SlotIndex};
 use fetch::Fetches;
 use flush::Outbox;
+use handing::Handing;
 use payloads::Payloads;
 use peers::Peers;
 use quorum_tracker::QuorumTracker;
@@ -82,6 +84,8 @@ pub struct Herder {
     /// At most one slot is open in it: the one after the last closed ledger.
     scp: Node,
     silence: Option<Silence>,
+    /// Up to this slot first ballots of ours may have been forgotten.
+    forgotten: SlotIndex,
     slot: OpenSlot,
     /// Statements that are complete, of the last closed slots, the open one and later ones.
     book: Statements,
@@ -96,6 +100,7 @@ pub struct Herder {
     tracker: QuorumTracker,
     peers: Peers,
     queue: TxQueue,
+    handing: Handing,
     catchup: CatchUp,
     tracking: Tracking,
     out: Outbox,
@@ -117,6 +122,7 @@ impl Herder {
             slot: OpenSlot::new(SlotIndex(ledger.sequence()).next(), Duration::ZERO),
             ledger,
             silence,
+            forgotten: restored.forgotten,
             book: Statements::default(),
             pending: Statements::default(),
             contrary: Statements::default(),
@@ -127,6 +133,7 @@ impl Herder {
             tracker: QuorumTracker::new(local, quorum_set),
             peers: Peers::default(),
             queue: TxQueue::default(),
+            handing: Handing::default(),
             catchup: CatchUp::default(),
             tracking: Tracking::default(),
             out: Outbox::default(),

@@ -1,5 +1,6 @@
 //! Coming back: what the store kept of our votes, and what we may say if it kept too little.
 
+use super::durability::COUNTER_AFTER_LOSS;
 use super::statements::{Entry, Protocol};
 use super::{Herder, Now, Vote};
 use crate::ledger::TxSet;
@@ -22,6 +23,8 @@ pub enum Standing {
 pub struct Restored {
     /// Are the votes all here?
     pub standing: Standing,
+    /// Up to this slot first ballots may have been forgotten, because the power may have failed; 0 if it has not.
+    pub forgotten: SlotIndex,
     /// Own newest statements of the open slot and of some closed ones.
     pub votes: Vec<Vote>,
     /// Every quorum set the votes name.
@@ -79,6 +82,12 @@ impl Herder {
                 self.out.restored.entry(slot).or_default().push(vote);
             }
         }
+    }
+
+    /// Opens a slot in the core, above the counters of ballots we may have forgotten.
+    pub(super) fn open_in_core(&mut self, slot: SlotIndex) {
+        let first = if slot <= self.forgotten { COUNTER_AFTER_LOSS } else { 1 };
+        self.scp.open_from(slot, first);
     }
 
     /// Brings what we said in `slot` before a restart back into the core, once the slot is open.

@@ -45,7 +45,7 @@ fn herder(parameters: Parameters) -> Herder {
         parameters,
     };
     let quorum_set = QuorumSet::new(3, (1..=4).map(node).collect(), vec![]).unwrap();
-    let config = HerderConfig { quorum_set, is_validator: true };
+    let config = HerderConfig { quorum_set, is_validator: true, leader_weights: None };
     let (ledger, _) = Ledger::genesis(&genesis).unwrap();
     let mut herder = Herder::new(config, Arc::new(StandIn(node(1))), ledger, Restored::default());
     herder.handle(now(0), Input::Start);

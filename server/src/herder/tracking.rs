@@ -94,7 +94,7 @@ impl Herder {
         }
         self.slot.since = now.monotonic;
         let slot = self.open_slot();
-        self.scp.open(slot);
+        self.open_in_core(slot);
         self.restore_slot(now, slot);
     }
 
@@ -133,7 +133,8 @@ impl Herder {
         }
         let timers = self.slot.timers.values().map(|(deadline, _)| *deadline);
         let fixed = [self.tracking.repeat_at, self.tracking.ask_at, self.tracking.expire_at];
-        let maybe = [self.trigger_due(now), self.fetches.next_deadline(), self.catchup_due()];
+        let maybe =
+            [self.trigger_due(now), self.fetches.next_deadline(), self.catchup_due(), self.handing.due()];
         timers.chain(fixed).chain(maybe.into_iter().flatten()).min()
     }
 

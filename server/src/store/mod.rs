@@ -8,6 +8,7 @@
 //! A data folder holds `fba.sqlite` (with `-wal` and `-shm` while in use), `fba.lock` and `last-signed`. A backup
 //! copies the database alone, with SQLite's backup command; restored under a used key it does not vote.
 
+mod boot;
 mod connection;
 mod error;
 pub mod key_file;
@@ -34,9 +35,9 @@ pub use standing::VoteStanding;
 use crate::herder::{self, Close, Commit, Standing};
 use crate::key::{NetworkId, node_strkey};
 use error::During;
-use fba_core::{Hash, NodeId};
+use fba_core::{Hash, NodeId, SlotIndex};
 use lock::Lock;
-use row::META;
+use row::{META, integer};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 use side_file::{Position, SideFile};
@@ -135,7 +136,10 @@ impl Store {
         let position = database.clone().unwrap_or(Position { store: id, count: 0, slot: 0 });
         let standing = judge(Facts { unused, recorded, database });
         let last = ledger.as_ref().map_or(0, |ledger: &RestoredLedger| ledger.header.sequence);
-        let herder = restored(&connection, network, last, &standing, saved)?;
+        let herder = herder::Restored {
+            forgotten: note_boot(&mut connection, &boot::current(), last)?,
+            ..restored(&connection, network, last, &standing, saved)?
+        };
         let last_closed = ledger.as_ref().zip(transactions).map(|(ledger, transactions): (&RestoredLedger, u64)| {
             LastClosed { sequence: ledger.header.sequence, hash: ledger.hash, transactions }
         });
@@ -364,11 +368,36 @@ fn identify(
         StoreError::Io { what: "make a random id for", path: path.to_owned(), source }
     })?;
     let transaction = begin(connection)?;
-    let row = [ValueRef::Integer(1), ValueRef::Blob(&network.0.0), ValueRef::Blob(&node.0), ValueRef::Blob(&id)];
-    META.put(&transaction, &row)?;
+    let boot = boot::current();
+    let (network, node) = (ValueRef::Blob(&network.0.0), ValueRef::Blob(&node.0));
+    let (boot, forgotten) = (ValueRef::Blob(boot.as_bytes()), ValueRef::Integer(0));
+    META.put(&transaction, &[ValueRef::Integer(1), network, node, ValueRef::Blob(&id), boot, forgotten])?;
     votes::put_position(&transaction, Position { store: id, count: 0, slot: 0 })?;
     transaction.commit().during("begin a new database")?;
     Ok(id)
+}
+
+/// Up to which slot first ballots may have been forgotten. If this is another run of the system than the one that wrote
+/// last, what was written and not synced may be gone: votes in the slot after the last ledger, and in no later one,
+/// because a node votes in a slot only when the ledger before it is synced.
+///
+/// Always writes, synced: what a killed process had written but not synced is read as if it were durable from here on,
+/// and one sync of the log makes all of it so. It is durable before anything is voted or answered.
+fn note_boot(connection: &mut Connection, now: &str, last: u64) -> Result<SlotIndex, StoreError> {
+    let row = META.one(connection, "SELECT * FROM meta", [], |row| {
+        Ok((row.hash(1)?, row.hash(2)?, row.array::<16>(3)?, row.blob(4)?.to_vec(), row.number(5)?))
+    })?;
+    let Some((network, node, id, then, forgotten)) = row else {
+        return Err(META.corrupt(1, "it is missing"));
+    };
+    let lost = boot::may_have_lost(&String::from_utf8_lossy(&then), now);
+    let forgotten = if lost { last.saturating_add(1) } else { forgotten };
+    let transaction = begin(connection)?;
+    let (network, node) = (ValueRef::Blob(&network.0), ValueRef::Blob(&node.0));
+    let (boot, slot) = (ValueRef::Blob(now.as_bytes()), integer(forgotten));
+    META.put(&transaction, &[ValueRef::Integer(1), network, node, ValueRef::Blob(&id), boot, slot])?;
+    transaction.commit().during("note the start")?;
+    Ok(SlotIndex(forgotten))
 }
 
 /// How far the key has voted and its votes. Votes that cannot be read are no error here: they are lost.
@@ -403,7 +432,7 @@ fn restored(
     let closed: BTreeSet<Hash> = tx_sets.iter().map(|set| set.hash()).collect();
     tx_sets.extend(saved.tx_sets.into_iter().filter(|set| !closed.contains(&set.hash())));
     let SavedVotes { votes, quorum_sets, .. } = saved;
-    Ok(herder::Restored { standing: Standing::Intact, votes, quorum_sets, tx_sets })
+    Ok(herder::Restored { standing: Standing::Intact, votes, quorum_sets, tx_sets, ..herder::Restored::default() })
 }
 
 #[cfg(test)]

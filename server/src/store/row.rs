@@ -22,7 +22,7 @@ macro_rules! table {
 }
 
 // History is only added to: writing a ledger or a transaction a second time is an error, not a change.
-table!(META, "REPLACE", "meta", "?,?,?,?,?");
+table!(META, "REPLACE", "meta", "?,?,?,?,?,?,?");
 table!(LAST_SIGNED, "REPLACE", "last_signed", "?,?,?,?,?");
 table!(VOTES, "REPLACE", "votes", "?,?,?,?,?,?");
 table!(QUORUM_SETS, "REPLACE", "quorum_sets", "?,?,?");

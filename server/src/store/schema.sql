@@ -2,10 +2,11 @@
 -- columns (row.rs), verified whenever the row is read. Hashes, keys and ids are 32 bytes; `bytes`, `header`,
 -- `statement` and `result` are canonical CBOR.
 
--- Whose database this is. `store` is random: two databases of one node are told apart by it.
+-- Whose database this is. `store` is random: two databases of one node are told apart by it. `boot` names the run of
+-- the system that wrote last; up to slot `forgotten` first ballots may have been lost with an earlier one.
 CREATE TABLE meta (
   id INTEGER PRIMARY KEY CHECK (id = 1),
-  network BLOB NOT NULL, node BLOB NOT NULL, store BLOB NOT NULL,
+  network BLOB NOT NULL, node BLOB NOT NULL, store BLOB NOT NULL, boot BLOB NOT NULL, forgotten INTEGER NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT;
 

@@ -1,6 +1,6 @@
 //! A simulated disk: what was synced survives a crash; what was only written may not.
 
-use fba_core::{Hash, QuorumSet, SlotIndex};
+use fba_core::{Hash, Pledge, QuorumSet, SlotIndex, Value};
 use fba_server::herder::{Commit, Restored, SLOTS_KEPT, Standing, Vote};
 use fba_server::ledger::{Ledger, LedgerEntry, TxSet};
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ pub(super) struct Contents {
     votes: BTreeMap<(SlotIndex, bool), Vote>,
     quorum_sets: BTreeMap<Hash, QuorumSet>,
     tx_sets: BTreeMap<Hash, Arc<TxSet>>,
+    /// Up to this slot first ballots may have been forgotten in a power cut.
+    forgotten: SlotIndex,
 }
 
 /// The disk of one node.
@@ -31,6 +33,7 @@ impl Disk {
             votes: BTreeMap::new(),
             quorum_sets: BTreeMap::new(),
             tx_sets: BTreeMap::new(),
+            forgotten: SlotIndex(0),
         };
         Self { synced: contents.clone(), written: contents }
     }
@@ -43,25 +46,38 @@ impl Disk {
         }
     }
 
-    /// The power fails. True if something that was written is gone.
+    /// The process ends, or the power fails. True if something that was written is gone.
     pub(super) fn crash(&mut self, keeps_unsynced: bool) -> bool {
         if keeps_unsynced {
             self.synced = self.written.clone();
             return false;
         }
-        let lost = self.written.entries.len() != self.synced.entries.len();
+        let lost = self.written.entries.len() != self.synced.entries.len()
+            || self.written.statements().ne(self.synced.statements());
         self.written = self.synced.clone();
+        self.synced.forgotten = SlotIndex(self.synced.ledger.sequence() + 1);
+        self.written.forgotten = self.synced.forgotten;
         lost
+    }
+
+    /// Is this own ballot statement, or a newer one, written?
+    pub(super) fn has_written(&self, statement: &fba_core::Statement) -> bool {
+        self.written.holds(statement)
     }
 
     /// Is this own ballot statement, or a newer one, safe?
     pub(super) fn has_synced(&self, statement: &fba_core::Statement) -> bool {
-        let stored = self.synced.votes.get(&(statement.slot, false));
-        let is_old = statement.slot.0 + SLOTS_KEPT < self.synced.ledger.sequence();
-        is_old
-            || stored.is_some_and(|vote| {
-                vote.statement.statement == *statement || vote.statement.statement.is_newer_than(statement)
-            })
+        self.synced.holds(statement)
+    }
+
+    /// The value that a synced statement votes to commit in this slot.
+    pub(super) fn synced_commit(&self, slot: SlotIndex) -> Option<&Value> {
+        match &self.synced.votes.get(&(slot, false))?.statement.statement.pledge {
+            Pledge::Prepare { ballot, commit, .. } if *commit > 0 => Some(&ballot.value),
+            Pledge::Confirm { ballot, .. } => Some(&ballot.value),
+            Pledge::Externalize { commit, .. } => Some(&commit.value),
+            Pledge::Prepare { .. } | Pledge::Nominate { .. } => None,
+        }
     }
 }
 
@@ -88,9 +104,20 @@ impl Contents {
         }
     }
 
+    fn statements(&self) -> impl Iterator<Item = &fba_core::Statement> {
+        self.votes.values().map(|vote| &vote.statement.statement)
+    }
+
+    fn holds(&self, statement: &fba_core::Statement) -> bool {
+        let stored = self.votes.get(&(statement.slot, false)).map(|vote| &vote.statement.statement);
+        let is_old = statement.slot.0 + SLOTS_KEPT < self.ledger.sequence();
+        is_old || stored.is_some_and(|stored| stored == statement || stored.is_newer_than(statement))
+    }
+
     pub(super) fn restored(&self, standing: Standing) -> Restored {
         Restored {
             standing,
+            forgotten: self.forgotten,
             votes: self.votes.values().cloned().collect(),
             quorum_sets: self.quorum_sets.values().cloned().collect(),
             tx_sets: self.tx_sets.values().cloned().collect(),

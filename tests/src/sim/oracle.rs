@@ -1,7 +1,7 @@
 //! What must always hold.
 
 use super::disk::Disk;
-use fba_core::{Hash, NodeId, SlotIndex, Statement};
+use fba_core::{Ballot, Hash, NodeId, Pledge, SlotIndex, Statement};
 use fba_server::herder::ClosedSummary;
 use std::collections::BTreeMap;
 
@@ -41,20 +41,68 @@ impl Oracle {
         Err(format!("a transaction of ledger {sequence} was acknowledged before it was durable"))
     }
 
-    /// No key ever contradicts itself, and what it promises is durable.
+    /// No key ever contradicts itself, and what it promises is as durable as docs/protocol.md wants it.
+    ///
+    /// Said twice after a power cut, a CONFIRM may differ in the range it accepted: two ranges of one value do not
+    /// contradict one another. A vote to commit must not follow a vote to prepare that aborts it.
     pub(super) fn says(&mut self, statement: &Statement, disk: &Disk) -> Result<(), String> {
         if statement.pledge.is_nomination() {
             return Ok(());
         }
         let said = self.said.entry((statement.node, statement.slot)).or_default();
-        let fits =
-            |other: &Statement| other == statement || other.is_newer_than(statement) || statement.is_newer_than(other);
+        let fits = |other: &Statement| {
+            other == statement
+                || other.is_newer_than(statement)
+                || statement.is_newer_than(other)
+                || both_confirm_one_value(other, statement)
+        };
         if let Some(other) = said.iter().find(|other| !fits(other)) {
             return Err(format!("{:?} contradicts itself: {other:?} and {statement:?}", statement.node));
+        }
+        if let Some(other) = said.iter().find(|other| votes_against(other, statement)) {
+            return Err(format!("{:?} votes to commit what it voted to abort: {other:?} and {statement:?}", statement.node));
         }
         if !said.contains(statement) {
             said.push(statement.clone());
         }
-        if disk.has_synced(statement) { Ok(()) } else { Err(format!("said before it was durable: {statement:?}")) }
+        if is_durable_enough(statement, disk) {
+            Ok(())
+        } else {
+            Err(format!("said before it was durable: {statement:?}"))
+        }
     }
+}
+
+fn both_confirm_one_value(one: &Statement, other: &Statement) -> bool {
+    match (&one.pledge, &other.pledge) {
+        (Pledge::Confirm { ballot: a, .. }, Pledge::Confirm { ballot: b, .. }) => a.value == b.value,
+        _ => false,
+    }
+}
+
+/// Did `earlier` vote to prepare a ballot that aborts a commit `later` votes for? (CONFIRM follows from accepting, which
+/// may overrule a vote; so only PREPARE is judged.)
+fn votes_against(earlier: &Statement, later: &Statement) -> bool {
+    let Pledge::Prepare { ballot: abort, .. } = &earlier.pledge else { return false };
+    match &later.pledge {
+        Pledge::Prepare { ballot, commit, .. } if *commit > 0 => {
+            let lowest = Ballot { counter: *commit, value: ballot.value.clone() };
+            abort.value != ballot.value && *abort > lowest && !earlier.is_newer_than(later)
+        }
+        _ => false,
+    }
+}
+
+/// Written by another rule than the herder's own, from what a power cut could make a node contradict: first ballots
+/// without a commit vote are covered by beginning above them, CONFIRM by the synced commit vote for its value.
+fn is_durable_enough(statement: &Statement, disk: &Disk) -> bool {
+    let is_first = |ballot: &Ballot| ballot.counter <= 1;
+    let covered = match &statement.pledge {
+        Pledge::Prepare { ballot, prepared, prepared_prime, commit: 0, .. } => {
+            [Some(ballot), prepared.as_ref(), prepared_prime.as_ref()].into_iter().flatten().all(is_first)
+        }
+        Pledge::Confirm { ballot, .. } => disk.synced_commit(statement.slot) == Some(&ballot.value),
+        _ => false,
+    };
+    disk.has_synced(statement) || (covered && disk.has_written(statement))
 }
