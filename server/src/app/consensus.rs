@@ -42,6 +42,7 @@ pub(super) struct Links {
 }
 
 /// What woke the thread.
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack: a box for each would cost more")]
 enum Woken {
     Overlay(Event),
     Request(Request),
