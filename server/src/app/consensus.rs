@@ -240,12 +240,8 @@ impl Consensus {
     fn send(&self, outgoing: Vec<Outgoing>) {
         for outgoing in outgoing {
             match outgoing {
-                Outgoing::Send { to, message } => {
-                    for peer in to {
-                        // False if the link is gone or its queue is full: flooding does not rely on one link.
-                        self.overlay.send(peer, &message);
-                    }
-                },
+                // Lost if a link is gone or its queue is full: flooding does not rely on one link.
+                Outgoing::Send { to, message } => self.overlay.send_all(&to, &message),
                 Outgoing::DropPeer { peer, reason } => {
                     tracing::warn!(peer = %show::short(&peer), reason, "dropping a peer that broke a rule");
                     self.overlay.drop_peer(peer, &reason);

@@ -95,6 +95,7 @@ impl Herder {
             let notices = vec![Notice::Sync(SyncState::Diverged)];
             return Batch { fatal: Some(fatal), notices, ..Batch::default() };
         }
+        self.hand_on(now);
         let mut commit = Commit::default();
         let mut then = Vec::new();
         for ((slot, protocol), statement) in std::mem::take(&mut self.out.emits) {

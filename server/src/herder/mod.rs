@@ -13,6 +13,7 @@ mod durability;
 mod effects;
 mod fetch;
 mod flush;
+mod handing;
 mod intake;
 mod io;
 mod nominate;
@@ -45,6 +46,7 @@ use effects::OpenSlot;
 use fba_core::{Hash, Node, NodeId, QuorumSet, SlotIndex};
 use fetch::Fetches;
 use flush::Outbox;
+use handing::Handing;
 use payloads::Payloads;
 use peers::Peers;
 use quorum_tracker::QuorumTracker;
@@ -98,6 +100,7 @@ pub struct Herder {
     tracker: QuorumTracker,
     peers: Peers,
     queue: TxQueue,
+    handing: Handing,
     catchup: CatchUp,
     tracking: Tracking,
     out: Outbox,
@@ -130,6 +133,7 @@ impl Herder {
             tracker: QuorumTracker::new(local, quorum_set),
             peers: Peers::default(),
             queue: TxQueue::default(),
+            handing: Handing::default(),
             catchup: CatchUp::default(),
             tracking: Tracking::default(),
             out: Outbox::default(),

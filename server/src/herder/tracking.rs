@@ -133,7 +133,8 @@ impl Herder {
         }
         let timers = self.slot.timers.values().map(|(deadline, _)| *deadline);
         let fixed = [self.tracking.repeat_at, self.tracking.ask_at, self.tracking.expire_at];
-        let maybe = [self.trigger_due(now), self.fetches.next_deadline(), self.catchup_due()];
+        let maybe =
+            [self.trigger_due(now), self.fetches.next_deadline(), self.catchup_due(), self.handing.due()];
         timers.chain(fixed).chain(maybe.into_iter().flatten()).min()
     }
 

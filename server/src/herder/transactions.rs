@@ -4,19 +4,20 @@ use super::io::TicketOutcome;
 use super::tx_queue::NotQueued;
 use super::{Herder, Notice, Now, Ticket};
 use crate::ledger::{Closed, SignedTransaction, TxResult, VerifiedTx};
-use crate::wire::{HASHES_MAX, Message};
+use crate::wire::{HASHES_MAX, Message, TRANSACTIONS_MAX};
 use fba_core::{Hash, NodeId};
 use std::sync::Arc;
 
+/// A message of transactions is complete with so many bytes: well inside a frame, and short enough to be read soon.
+const MESSAGE_BYTES_MAX: usize = 256 << 10;
+
 impl Herder {
-    /// A client's transaction. Goes to every peer at once: whoever leads must have it.
+    /// A client's transaction. Goes to every peer with the next flush: whoever leads must have it.
     pub(super) fn submit(&mut self, now: Now, transaction: &Arc<SignedTransaction>, ticket: Ticket) {
         let hash = transaction.hash();
         let outcome = match self.enqueue(now, transaction, None) {
             Ok(true) => {
-                let peers: Vec<NodeId> = self.peers.ids().iter().copied().collect();
-                let fresh: Vec<NodeId> = peers.into_iter().filter(|peer| self.queue.note_peer(&hash, *peer)).collect();
-                self.out.send(fresh, Message::Transactions(vec![Arc::clone(transaction)]));
+                self.handing.push(Arc::clone(transaction));
                 TicketOutcome::Pending
             }
             Ok(false) => TicketOutcome::BadSignature,
@@ -31,13 +32,12 @@ impl Herder {
 
     /// Transactions a peer hands over, asked for or not. They are passed on by hash.
     pub(super) fn transactions(&mut self, now: Now, from: NodeId, transactions: &[Arc<SignedTransaction>]) {
-        let mut fresh = Vec::new();
         for transaction in transactions {
             let hash = transaction.hash();
             self.peers.delivered(&hash);
             self.queue.note_peer(&hash, from);
             match self.enqueue(now, transaction, Some(from)) {
-                Ok(true) => fresh.push(hash),
+                Ok(true) => self.handing.advertise(hash),
                 Ok(false) => {
                     return self.out.drop_peer(from, format!("passed on transaction {hash} with a forged signature"));
                 }
@@ -45,16 +45,39 @@ impl Herder {
                 Err(NotQueued::Known | NotQueued::Full | NotQueued::Rejected(_)) => {}
             }
         }
-        let peers: Vec<NodeId> = self.peers.ids().iter().copied().filter(|peer| *peer != from).collect();
+    }
+
+    /// What has come since the last flush: our clients' transactions to everybody, the hashes of peers' transactions to
+    /// those who did not show that they have them.
+    pub(super) fn hand_on(&mut self, now: Now) {
+        let peers: Vec<NodeId> = self.peers.ids().iter().copied().collect();
+        let pushed = self.handing.take_pushed();
+        for transaction in &pushed {
+            peers.iter().for_each(|peer| _ = self.queue.note_peer(&transaction.hash(), *peer));
+        }
+        self.send_transactions(peers.clone(), pushed);
+        let hashes = self.handing.take_adverts(now.monotonic);
         for peer in peers {
-            let unknown: Vec<Hash> = fresh.iter().copied().filter(|hash| self.queue.note_peer(hash, peer)).collect();
-            self.advertise(peer, &unknown);
+            let unknown: Vec<Hash> = hashes.iter().copied().filter(|hash| self.queue.note_peer(hash, peer)).collect();
+            for piece in unknown.chunks(HASHES_MAX) {
+                self.out.send(vec![peer], Message::TxAdvert(piece.to_vec()));
+            }
         }
     }
 
-    fn advertise(&mut self, peer: NodeId, hashes: &[Hash]) {
-        for piece in hashes.chunks(HASHES_MAX) {
-            self.out.send(vec![peer], Message::TxAdvert(piece.to_vec()));
+    /// In messages that are well inside a frame.
+    fn send_transactions(&mut self, to: Vec<NodeId>, transactions: impl IntoIterator<Item = Arc<SignedTransaction>>) {
+        let (mut piece, mut bytes) = (Vec::new(), 0usize);
+        for transaction in transactions {
+            bytes += transaction.bytes().len();
+            piece.push(transaction);
+            if bytes >= MESSAGE_BYTES_MAX || piece.len() >= TRANSACTIONS_MAX {
+                self.out.send(to.clone(), Message::Transactions(std::mem::take(&mut piece)));
+                bytes = 0;
+            }
+        }
+        if !piece.is_empty() {
+            self.out.send(to, Message::Transactions(piece));
         }
     }
 
@@ -83,23 +106,13 @@ impl Herder {
     }
 
     pub(super) fn tx_demand(&mut self, from: NodeId, hashes: &[Hash]) {
-        /// Longest answer, in bytes of transactions: well inside a frame.
-        const ANSWER_BYTES_MAX: usize = 1 << 20;
         let mut answer: Vec<Arc<SignedTransaction>> = Vec::new();
-        let mut bytes = 0usize;
         for hash in hashes {
             let Some(transaction) = self.queue.get(hash).map(|queued| Arc::clone(queued.shared())) else { continue };
             self.queue.note_peer(hash, from);
-            bytes += transaction.bytes().len();
             answer.push(transaction);
-            if bytes >= ANSWER_BYTES_MAX {
-                self.out.send(vec![from], Message::Transactions(std::mem::take(&mut answer)));
-                bytes = 0;
-            }
         }
-        if !answer.is_empty() {
-            self.out.send(vec![from], Message::Transactions(answer));
-        }
+        self.send_transactions(vec![from], answer);
     }
 
     pub(super) fn advertise_queue(&mut self, peer: NodeId) {

@@ -74,18 +74,18 @@ async fn read_exact(stream: &mut RecvStream, into: &mut [u8]) -> Result<(), Clos
     })
 }
 
-/// Writes `bytes`; a peer that does not take them in time is a straggler.
+/// Writes `frames`; a peer that does not take them in time is a straggler.
 pub(super) async fn write(
     stream: &mut SendStream,
     lane: Lane,
-    bytes: bytes::Bytes,
+    frames: &mut [bytes::Bytes],
     deadlines: Deadlines,
 ) -> Result<(), Close> {
     let stall = match lane {
         Lane::Votes => deadlines.take_vote,
         Lane::Fetch | Lane::Transactions => deadlines.take_payload,
     };
-    match runtime::timeout(stall, stream.write_chunk(bytes)).await {
+    match runtime::timeout(stall, stream.write_all_chunks(frames)).await {
         Ok(written) => written.map_err(write_error),
         Err(_) => Err(Close::new(CloseCode::Straggler, format!("took nothing on the {lane:?} stream for {stall:?}"))),
     }

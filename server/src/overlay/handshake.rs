@@ -125,7 +125,7 @@ impl Channel {
     }
 
     async fn say(&mut self, bytes: &[u8]) -> Result<(), Close> {
-        frames::write(&mut self.send, wire::Lane::Votes, wire::frame(bytes).into(), self.deadlines).await
+        frames::write(&mut self.send, wire::Lane::Votes, &mut [wire::frame(bytes).into()], self.deadlines).await
     }
 }
 

@@ -259,7 +259,7 @@ impl Link {
     async fn write_payload(&self, lane: Lane) -> Result<(), Close> {
         let mut stream = self.connection.open_uni().await?;
         prioritise(&stream, lane)?;
-        frames::write(&mut stream, lane, Bytes::copy_from_slice(&[lane.tag()]), self.deadlines).await?;
+        frames::write(&mut stream, lane, &mut [Bytes::copy_from_slice(&[lane.tag()])], self.deadlines).await?;
         self.write(lane, stream).await
     }
 
@@ -267,9 +267,11 @@ impl Link {
         loop {
             loop {
                 // The lock is not held across an await.
-                let next = lock(&self.queue).pop(lane);
-                let Some(frame) = next else { break };
-                frames::write(&mut stream, lane, frame, self.deadlines).await?;
+                let mut burst = lock(&self.queue).pop_burst(lane);
+                if burst.is_empty() {
+                    break;
+                }
+                frames::write(&mut stream, lane, &mut burst, self.deadlines).await?;
             }
             let rung = runtime::first(self.bells.get(lane).1.recv(), self.connection.closed()).await;
             if let Either::Right(closed) = rung {

@@ -397,6 +397,19 @@ impl Overlay {
         encode(message).is_some_and(|frame| link.send(message.lane(), VoteKey::of(message), frame))
     }
 
+    /// Queues `message` for each of `peers`, encoded once; what [`Overlay::send`] says of one holds for each.
+    pub fn send_all(&self, peers: &[NodeId], message: &Message) {
+        if peers.is_empty() {
+            return;
+        }
+        let Some(frame) = encode(message) else { return };
+        let (lane, key) = (message.lane(), VoteKey::of(message));
+        for link in peers.iter().filter_map(|peer| self.shared.link(*peer)) {
+            // What cannot be queued is counted by the link.
+            let _queued = link.send(lane, key, frame.clone());
+        }
+    }
+
     /// Queues `message` for every peer that is up, except those in `except`; encoded once. The number of peers.
     pub fn flood(&self, message: &Message, except: &BTreeSet<NodeId>) -> usize {
         let Some(frame) = encode(message) else {

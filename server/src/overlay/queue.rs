@@ -57,6 +57,9 @@ const FETCH: Room = Room { messages: 1_024, bytes: 20 * 1024 * 1024 };
 /// A few seconds of transactions.
 const TRANSACTIONS: Room = Room { messages: 4_096, bytes: 8 * 1024 * 1024 };
 
+/// Bytes handed to QUIC at once, if single frames are not longer: one wakeup for many small ones.
+const BURST: usize = 64 * 1024;
+
 const fn room(lane: Lane) -> Room {
     match lane {
         Lane::Votes => VOTES,
@@ -155,6 +158,21 @@ impl Queue {
         Some(frame)
     }
 
+    /// The next frames of `lane` to send: at least one if there is one, and as many more as fit [`BURST`] bytes. Votes go
+    /// one by one, so that each can be superseded as long as possible.
+    pub(super) fn pop_burst(&mut self, lane: Lane) -> Vec<Bytes> {
+        let mut burst: Vec<Bytes> = self.pop(lane).into_iter().collect();
+        let mut bytes: usize = burst.iter().map(Bytes::len).sum();
+        while lane != Lane::Votes
+            && let Some((_, (_, next))) = self.lanes.get(lane).frames.first_key_value()
+            && bytes + next.len() <= BURST
+        {
+            bytes += next.len();
+            burst.extend(self.pop(lane));
+        }
+        burst
+    }
+
     /// How many messages wait, and their bytes.
     pub(super) fn waiting(&self) -> (usize, usize) {
         Lane::ALL.into_iter().fold((0, 0), |(messages, bytes), lane| {
@@ -203,6 +221,19 @@ mod tests {
         assert_eq!(queue.push(Lane::Transactions, None, frame(0, 1)), Pushed::Queued);
         assert_eq!(queue.push(Lane::Transactions, None, frame(0, TRANSACTIONS.bytes)), Pushed::Cleared(2));
         assert_eq!(queue.waiting(), (VOTES.messages + 1, VOTES.messages + FETCH.bytes));
+    }
+
+    #[test]
+    fn small_payload_frames_leave_together_and_votes_one_by_one() {
+        let mut queue = Queue::default();
+        for lane in [Lane::Votes, Lane::Fetch] {
+            (0..3).for_each(|tag| drop(queue.push(lane, None, frame(tag, BURST / 2))));
+        }
+        let sizes = |burst: Vec<Bytes>| burst.len();
+        assert_eq!([(); 3].map(|()| sizes(queue.pop_burst(Lane::Fetch))), [2, 1, 0]);
+        assert_eq!([(); 4].map(|()| sizes(queue.pop_burst(Lane::Votes))), [1, 1, 1, 0]);
+        queue.push(Lane::Fetch, None, frame(0, 2 * BURST));
+        assert_eq!(sizes(queue.pop_burst(Lane::Fetch)), 1, "a long frame leaves too");
     }
 
     proptest! {
