@@ -1,8 +1,10 @@
 //! The herder from outside: inputs in, batches out.
 
 use super::*;
-use crate::key::{Domain, Signature, sha256};
-use crate::ledger::{AccountId, Genesis, Parameters};
+use crate::key::{Domain, NetworkId, Signature, sha256};
+use crate::ledger::{
+    AccountId, Genesis, Operation, Parameters, Proposed, SignedTransaction, Transaction, TxRejection, TxSet,
+};
 use crate::wire::{Message, SignedStatement};
 use fba_core::{Ballot, Pledge, Statement};
 
@@ -58,7 +60,7 @@ fn herder(parameters: Parameters) -> Herder {
 
 fn externalize(from: u8, slot: u64) -> SignedStatement {
     let herder = herder(Parameters::default());
-    let proposed = crate::ledger::Proposed::sign(
+    let proposed = Proposed::sign(
         SlotIndex(slot),
         Hash([7; 32]),
         Hash([8; 32]),
@@ -74,6 +76,48 @@ fn externalize(from: u8, slot: u64) -> SignedStatement {
         pledge: Pledge::Externalize { commit, high: 1 },
     };
     SignedStatement::sign(statement, &StandIn(node(from)))
+}
+
+/// Opens account `opened` from the root account.
+fn open_account(sequence: u64, opened: u8) -> Arc<SignedTransaction> {
+    let root = [9; 32];
+    let operation = Operation::CreateAccount { account: AccountId([opened; 32]), balance: 1_000 };
+    let transaction = Transaction::new(AccountId(root), sequence, vec![operation]);
+    let signature = tag(&root, &crate::cbor::encode(&transaction));
+    let network = NetworkId::of_passphrase("test");
+    Arc::new(SignedTransaction::assemble(network, transaction, vec![(AccountId(root), signature)]).unwrap())
+}
+
+/// The other three close the open slot with exactly these transactions.
+fn close(herder: &mut Herder, transactions: Vec<Arc<SignedTransaction>>) {
+    let (slot, previous) = (herder.open_slot(), herder.ledger().header_hash());
+    let set = Arc::new(TxSet::new(previous, transactions));
+    let close_time = herder.ledger().close_time_ms() + 9_000;
+    let value = Proposed::sign(slot, previous, set.hash(), close_time, &StandIn(node(2))).to_value();
+    let quorum_set = herder.config.quorum_set.normalized().hash();
+    let mut say = |message| herder.handle(now(10), Input::Message { from: node(2), message });
+    say(Message::TxSet(set));
+    for from in [2, 3, 4] {
+        let commit = Ballot { counter: 1, value: value.clone() };
+        let pledge = Pledge::Externalize { commit, high: 1 };
+        let statement = Statement { node: node(from), slot, quorum_set, pledge };
+        say(Message::Statement(SignedStatement::sign(statement, &StandIn(node(from)))));
+    }
+    assert_eq!(herder.open_slot(), slot.next(), "it closes");
+}
+
+/// What becomes of a submission, with everything told about it until the next flush.
+fn submit(herder: &mut Herder, transaction: &Arc<SignedTransaction>, ticket: u64) -> Vec<TicketOutcome> {
+    herder.handle(now(10), Input::Submit { transaction: Arc::clone(transaction), ticket: Ticket(ticket) });
+    outcomes(herder.flush(now(10)), ticket)
+}
+
+fn outcomes(batch: Batch, of: u64) -> Vec<TicketOutcome> {
+    let outcome = |notice| match notice {
+        Notice::Ticket { ticket, outcome } if ticket == Ticket(of) => Some(outcome),
+        _ => None,
+    };
+    batch.notices.into_iter().filter_map(outcome).collect()
 }
 
 fn hear(herder: &mut Herder, from: u8, signed: SignedStatement) -> Batch {
@@ -149,4 +193,33 @@ fn a_heartbeat_is_proposed_when_it_is_due_and_nothing_leaves_before_its_commit()
     assert!(herder.scp.nomination_round(SlotIndex(2)) > 0);
     let batch = herder.flush(now(5_000));
     assert!(batch.then.is_empty() && batch.commit.is_none(), "a nomination waits for nothing");
+}
+
+#[test]
+fn a_transaction_that_has_closed_is_never_refused() {
+    let mut herder = herder(Parameters::default());
+    let first = open_account(1, 20);
+    assert!(matches!(*submit(&mut herder, &first, 1), [TicketOutcome::Pending]));
+    close(&mut herder, vec![Arc::clone(&first)]);
+    // Once before the host could store the ledger, once when more ledgers than are remembered closed at once.
+    let again = submit(&mut herder, &first, 2);
+    assert!(matches!(*again, [TicketOutcome::Closed { ledger: 2, index: 0, .. }]), "{again:?}");
+    let second = open_account(2, 21);
+    close(&mut herder, vec![Arc::clone(&second)]);
+    (0..10).for_each(|_| close(&mut herder, vec![]));
+    let again = submit(&mut herder, &second, 3);
+    assert!(matches!(*again, [TicketOutcome::Closed { ledger: 3, index: 0, .. }]), "{again:?}");
+}
+
+#[test]
+fn a_rival_that_closes_frees_the_account_and_whoever_waited_is_told() {
+    let mut herder = herder(Parameters::default());
+    let (ours, rival) = (open_account(1, 20), open_account(1, 21));
+    assert!(matches!(*submit(&mut herder, &ours, 1), [TicketOutcome::Pending]));
+    close(&mut herder, vec![rival]);
+    let told = outcomes(herder.flush(now(10)), 1);
+    let sequence = TxRejection::Sequence { expected: 2, found: 1 };
+    assert!(matches!(&*told, [TicketOutcome::Refused(rejection)] if *rejection == sequence), "{told:?}");
+    let next = submit(&mut herder, &open_account(2, 22), 2);
+    assert!(matches!(*next, [TicketOutcome::Pending]), "{next:?}");
 }

@@ -3,7 +3,7 @@
 use super::io::TicketOutcome;
 use super::tx_queue::NotQueued;
 use super::{Herder, Notice, Now, Ticket};
-use crate::ledger::{Closed, SignedTransaction, TxResult, VerifiedTx};
+use crate::ledger::{Closed, SignedTransaction, VerifiedTx};
 use crate::wire::{HASHES_MAX, Message, TRANSACTIONS_MAX};
 use fba_core::{Hash, NodeId};
 use std::sync::Arc;
@@ -15,6 +15,10 @@ impl Herder {
     /// A client's transaction. Goes to every peer with the next flush: whoever leads must have it.
     pub(super) fn submit(&mut self, now: Now, transaction: &Arc<SignedTransaction>, ticket: Ticket) {
         let hash = transaction.hash();
+        // Its sequence is used up then, by itself: that is no reason to refuse it.
+        if let Some(outcome) = self.queue.closed(&hash) {
+            return self.out.notice(Notice::Ticket { ticket, outcome });
+        }
         let outcome = match self.enqueue(now, transaction, None) {
             Ok(true) => {
                 self.handing.push(Arc::clone(transaction));
@@ -122,22 +126,11 @@ impl Herder {
         }
     }
 
-    /// A ledger closed: who waits for a transaction in it is told.
+    /// A ledger closed: who waits for a transaction in it, or for one that it rules out, is told.
     pub(super) fn settle_transactions(&mut self, closed: &Closed) {
         self.tracking.forget_useless_queue();
-        let hashes: Vec<Hash> = closed.results.iter().map(|result| result.hash).collect();
-        let mut waiting = self.queue.close(&self.ledger, &hashes);
-        let ledger = closed.header.sequence;
-        for (index, result) in closed.results.iter().enumerate() {
-            let tickets = waiting.remove(&result.hash).unwrap_or_default();
-            if tickets.is_empty() {
-                continue;
-            }
-            let (index, result) = (u32::try_from(index).unwrap_or(u32::MAX), Arc::new(TxResult::clone(result)));
-            for ticket in tickets {
-                let outcome = TicketOutcome::Closed { ledger, index, result: Arc::clone(&result) };
-                self.out.notice(Notice::Ticket { ticket, outcome });
-            }
+        for (ticket, outcome) in self.queue.close(&self.ledger, closed) {
+            self.out.notice(Notice::Ticket { ticket, outcome });
         }
     }
 

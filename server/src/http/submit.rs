@@ -161,6 +161,10 @@ impl Gateway {
                 self.closed(hash).await?.ok_or_else(lost)
             }
             SubmitOutcome::Refused(refusal) => {
+                // It may have closed since the store was asked; then its own sequence is what was refused.
+                if let Some(closed) = self.closed(hash).await? {
+                    return Ok(closed);
+                }
                 let status = if refusal.conflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
                 Err(ApiError::new(status, &refusal.code, refusal.message))
             }
