@@ -7,6 +7,8 @@ SHELL := bash
 
 CARGO ?= cargo
 CHROMIUM ?= $(firstword $(wildcard /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome))
+# The server that the browser tests start a network of.
+FBA_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug/fba)
 # Folders or files with recorded traces, for `make replay`.
 TRACES ?=
 
@@ -31,7 +33,8 @@ fix: ## format, and apply what clippy can mend by itself
 
 test: chromium $(WEB_PACKAGES) ## every test; installs what it needs
 	$(CARGO) test --locked --workspace
-	cd web && CHROMIUM="$(CHROMIUM)" npm run --silent e2e
+	$(CARGO) build --locked --workspace --bin fba
+	cd web && CHROMIUM="$(CHROMIUM)" FBA_BIN="$(FBA_BIN)" npm run --silent e2e
 
 bench: ## the benchmarks
 	$(CARGO) bench --locked --workspace

@@ -80,12 +80,9 @@ impl Input {
             | Self::Bump { slot, .. }
             | Self::TimerFired { slot, .. }
             | Self::StopNomination { slot } => *slot,
-            Self::Receive(attested)
-            | Self::Remind(attested)
-            | Self::Restore {
-                statement: attested,
-                ..
-            } => attested.statement.slot,
+            Self::Receive(attested) | Self::Remind(attested) | Self::Restore { statement: attested, .. } => {
+                attested.statement.slot
+            }
         }
     }
 }
@@ -203,21 +200,15 @@ impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SlotNotOpen => f.write_str("the slot is not open here"),
-            Self::Stale => {
-                f.write_str("the same or a newer statement of this node is here already")
-            }
+            Self::Stale => f.write_str("the same or a newer statement of this node is here already"),
             Self::Malformed(rule) => write!(f, "malformed statement: {rule}"),
-            Self::QuorumSetUnresolved => {
-                f.write_str("the quorum set it declares is not known here, or is not sane")
-            }
+            Self::QuorumSetUnresolved => f.write_str("the quorum set it declares is not known here, or is not sane"),
             Self::InvalidValue => f.write_str("it carries a value that is not valid here"),
             Self::OtherValueExternalized => f.write_str("the slot is decided, on another value"),
-            Self::OwnStatement => {
-                f.write_str("a statement of this node itself: only a restore takes those")
+            Self::OwnStatement => f.write_str("a statement of this node itself: only a restore takes those"),
+            Self::AlreadyStarted => {
+                f.write_str("restore takes this node's own statements only, before the slot has started")
             }
-            Self::AlreadyStarted => f.write_str(
-                "restore takes this node's own statements only, before the slot has started",
-            ),
             Self::LateTimer => f.write_str("the timer was stopped or started anew since"),
         }
     }

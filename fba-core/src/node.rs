@@ -18,10 +18,7 @@ impl Node {
     /// A node with no open slot. `quorum_set` is normalised (Q4). A node that is no validator follows and never emits.
     #[must_use]
     pub fn new(id: NodeId, is_validator: bool, quorum_set: QuorumSet) -> Self {
-        Self {
-            local: Arc::new(Local::new(id, is_validator, &quorum_set)),
-            slots: BTreeMap::new(),
-        }
+        Self { local: Arc::new(Local::new(id, is_validator, &quorum_set)), slots: BTreeMap::new() }
     }
 
     /// Who we are.
@@ -44,11 +41,7 @@ impl Node {
 
     /// Takes another quorum set for the slots opened afterwards. Slots that are open keep the one they have.
     pub fn set_quorum_set(&mut self, quorum_set: QuorumSet) {
-        self.local = Arc::new(Local::new(
-            self.local.node,
-            self.local.is_validator,
-            &quorum_set,
-        ));
+        self.local = Arc::new(Local::new(self.local.node, self.local.is_validator, &quorum_set));
     }
 
     /// Starts listening to a slot. Does nothing if it is open.
@@ -78,10 +71,7 @@ impl Node {
     ///
     /// Why the input was refused. Nothing has changed then.
     pub fn handle(&mut self, input: Input, driver: &impl Driver) -> Result<Vec<Effect>, Rejected> {
-        let slot = self
-            .slots
-            .get_mut(&input.slot())
-            .ok_or(Rejected::SlotNotOpen)?;
+        let slot = self.slots.get_mut(&input.slot()).ok_or(Rejected::SlotNotOpen)?;
         slot.handle(input, driver)
     }
 

@@ -4,10 +4,7 @@ pub mod leader;
 
 use crate::outlet::{Local, Turn};
 use crate::tally::Tally;
-use crate::{
-    Attested, Ballot, Driver, Evidence, Malformed, NodeId, Pledge, Purpose, Rejected, Rule,
-    SenderSet,
-};
+use crate::{Attested, Ballot, Driver, Evidence, Malformed, NodeId, Pledge, Purpose, Rejected, Rule, SenderSet};
 use crate::{Statement, Timer, Validity, Value};
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -117,21 +114,13 @@ impl Nomination {
         );
         self.previous = Some(previous);
         // N6: one new value of every leader heard, and our own if we lead and have voted for nothing at all.
-        let heard: Vec<Statement> = self
-            .leaders
-            .iter()
-            .filter_map(|leader| self.tally.of(*leader))
-            .cloned()
-            .collect();
+        let heard: Vec<Statement> = self.leaders.iter().filter_map(|leader| self.tally.of(*leader)).cloned().collect();
         let mut grew = false;
         for statement in &heard {
             grew |= self.follow(&statement.pledge, turn);
         }
         grew |= self.vote_own(turn);
-        turn.out.start(
-            Timer::Nomination,
-            turn.driver.timeout(Timer::Nomination, self.round),
-        ); // T2
+        turn.out.start(Timer::Nomination, turn.driver.timeout(Timer::Nomination, self.round)); // T2
         grew
     }
 
@@ -164,11 +153,7 @@ impl Nomination {
     }
 
     /// Draws the consequences of a statement that was just recorded.
-    pub(crate) fn consider<D: Driver>(
-        &mut self,
-        hint: &Statement,
-        turn: &mut Turn<'_, D>,
-    ) -> Progress {
+    pub(crate) fn consider<D: Driver>(&mut self, hint: &Statement, turn: &mut Turn<'_, D>) -> Progress {
         let mut progress = Progress::default();
         // Never vote in a slot we have not opened: its values cannot be judged yet.
         if !self.started {
@@ -198,18 +183,13 @@ impl Nomination {
             return None;
         }
         let quorum_set = SenderSet::Known(Arc::clone(&turn.local.set));
-        self.tally.record(Attested {
-            statement: statement.clone(),
-            quorum_set,
-        });
+        self.tally.record(Attested { statement: statement.clone(), quorum_set });
         Some(statement)
     }
 
     /// R1: only before nomination is opened; votes only once.
     pub(crate) fn can_be_restored(&self, votes: bool) -> bool {
-        !self.started
-            && self.round == 0
-            && (!votes || (self.voted.is_empty() && self.accepted.is_empty()))
+        !self.started && self.round == 0 && (!votes || (self.voted.is_empty() && self.accepted.is_empty()))
     }
 
     /// R1, R2: takes back what we said before a restart.
@@ -235,12 +215,7 @@ impl Nomination {
     }
 
     /// R3: goes back to just before `round`, with the leaders gathered until then.
-    pub(crate) fn restore_round<D: Driver>(
-        &mut self,
-        round: u32,
-        previous: Value,
-        turn: &Turn<'_, D>,
-    ) {
+    pub(crate) fn restore_round<D: Driver>(&mut self, round: u32, previous: Value, turn: &Turn<'_, D>) {
         self.leaders.clear();
         self.round = 0;
         while self.round.saturating_add(1) < round {
@@ -270,28 +245,20 @@ impl Nomination {
         if self.accepted.contains(value) {
             return false;
         }
-        let Some(support) = self.tally.accept(
-            |pledge| votes(pledge, value),
-            |pledge| accepts(pledge, value),
-        ) else {
+        let Some(support) = self.tally.accept(|pledge| votes(pledge, value), |pledge| accepts(pledge, value)) else {
             return false;
         };
-        match turn
-            .driver
-            .validate(turn.out.slot(), value, Purpose::Nomination)
-        {
+        match turn.driver.validate(turn.out.slot(), value, Purpose::Nomination) {
             Validity::PayloadMissing | Validity::Valid => {
                 let evidence = self.tally.evidence(&support);
-                turn.out
-                    .moved(Rule::AcceptNominated, nominated(value), Some(evidence));
+                turn.out.moved(Rule::AcceptNominated, nominated(value), Some(evidence));
                 self.voted.insert(value.clone());
                 self.accepted.insert(value.clone())
             }
             // It made it far without us: perhaps a variant of it is valid here.
-            Validity::Invalid | Validity::NotCurrent => turn
-                .driver
-                .extract_valid(turn.out.slot(), value)
-                .is_some_and(|variant| self.vote(variant, turn)),
+            Validity::Invalid | Validity::NotCurrent => {
+                turn.driver.extract_valid(turn.out.slot(), value).is_some_and(|variant| self.vote(variant, turn))
+            }
         }
     }
 
@@ -307,8 +274,7 @@ impl Nomination {
             .collect();
         let found = !confirmed.is_empty();
         for (value, evidence) in confirmed {
-            turn.out
-                .moved(Rule::ConfirmNominated, nominated(&value), Some(evidence));
+            turn.out.moved(Rule::ConfirmNominated, nominated(&value), Some(evidence));
             self.candidates.insert(value);
         }
         if found {
@@ -319,8 +285,7 @@ impl Nomination {
 
     /// N6: votes for the best value of a leader that we have not voted for yet.
     fn follow<D: Driver>(&mut self, pledge: &Pledge, turn: &mut Turn<'_, D>) -> bool {
-        self.best_of(pledge, turn)
-            .is_some_and(|value| self.vote(value, turn))
+        self.best_of(pledge, turn).is_some_and(|value| self.vote(value, turn))
     }
 
     /// N6, N12
@@ -333,10 +298,7 @@ impl Nomination {
         };
         let slot = turn.out.slot();
         let strips = self.timeouts >= turn.driver.upgrade_timeouts()
-            && self
-                .voted
-                .iter()
-                .all(|value| turn.driver.strip_upgrades(slot, value).is_some());
+            && self.voted.iter().all(|value| turn.driver.strip_upgrades(slot, value).is_some());
         if strips {
             let plain = turn.driver.strip_upgrades(slot, &own).unwrap_or(own);
             self.own = Some(plain.clone());
@@ -359,12 +321,8 @@ impl Nomination {
         let Pledge::Nominate { voted, accepted } = pledge else {
             return None;
         };
-        let usable = |values: &[Value]| -> Vec<Value> {
-            values
-                .iter()
-                .filter_map(|value| usable(value, turn))
-                .collect()
-        };
+        let usable =
+            |values: &[Value]| -> Vec<Value> { values.iter().filter_map(|value| usable(value, turn)).collect() };
         let mut values = usable(accepted);
         if values.is_empty() {
             values = usable(voted);
@@ -373,23 +331,15 @@ impl Nomination {
         values
             .into_iter()
             .filter(|value| !self.voted.contains(value))
-            .max_by_key(|value| {
-                turn.driver
-                    .value_hash(turn.out.slot(), previous, self.round, value)
-            })
+            .max_by_key(|value| turn.driver.value_hash(turn.out.slot(), previous, self.round, value))
     }
 }
 
 /// The value itself if it is valid, else a valid one made from it.
 fn usable<D: Driver>(value: &Value, turn: &Turn<'_, D>) -> Option<Value> {
-    match turn
-        .driver
-        .validate(turn.out.slot(), value, Purpose::Nomination)
-    {
+    match turn.driver.validate(turn.out.slot(), value, Purpose::Nomination) {
         Validity::PayloadMissing | Validity::Valid => Some(value.clone()),
-        Validity::Invalid | Validity::NotCurrent => {
-            turn.driver.extract_valid(turn.out.slot(), value)
-        }
+        Validity::Invalid | Validity::NotCurrent => turn.driver.extract_valid(turn.out.slot(), value),
     }
 }
 
@@ -403,8 +353,5 @@ fn accepts(pledge: &Pledge, value: &Value) -> bool {
 
 /// Nomination rules are reported with counter 0.
 fn nominated(value: &Value) -> Ballot {
-    Ballot {
-        counter: 0,
-        value: value.clone(),
-    }
+    Ballot { counter: 0, value: value.clone() }
 }

@@ -1,9 +1,6 @@
 //! What one input makes happen: effects in order, and the two clocks they start and stop.
 
-use crate::{
-    Ballot, Effect, Evidence, Hash, Moved, NodeId, Others, QuorumSet, Rejected, Rule, SlotIndex,
-    Statement,
-};
+use crate::{Ballot, Effect, Evidence, Hash, Moved, NodeId, Others, QuorumSet, Rejected, Rule, SlotIndex, Statement};
 use crate::{Pledge, Timer, Value};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,22 +19,11 @@ pub(crate) struct Local {
 impl Local {
     pub(crate) fn new(node: NodeId, is_validator: bool, set: &QuorumSet) -> Self {
         let set = set.normalized();
-        Self {
-            node,
-            is_validator,
-            hash: set.hash(),
-            others: set.without(node),
-            set: Arc::new(set),
-        }
+        Self { node, is_validator, hash: set.hash(), others: set.without(node), set: Arc::new(set) }
     }
 
     pub(crate) fn statement(&self, slot: SlotIndex, pledge: Pledge) -> Statement {
-        Statement {
-            node: self.node,
-            slot,
-            quorum_set: self.hash,
-            pledge,
-        }
+        Statement { node: self.node, slot, quorum_set: self.hash, pledge }
     }
 }
 
@@ -68,13 +54,7 @@ struct Clock {
 
 impl Outlet {
     pub(crate) fn new(slot: SlotIndex, emits: bool) -> Self {
-        Self {
-            slot,
-            emits,
-            nomination: Clock::default(),
-            ballot: Clock::default(),
-            effects: Vec::new(),
-        }
+        Self { slot, emits, nomination: Clock::default(), ballot: Clock::default(), effects: Vec::new() }
     }
 
     pub(crate) fn slot(&self) -> SlotIndex {
@@ -101,19 +81,11 @@ impl Outlet {
     }
 
     pub(crate) fn externalize(&mut self, value: Value) {
-        self.effects.push(Effect::Externalize {
-            slot: self.slot,
-            value,
-        });
+        self.effects.push(Effect::Externalize { slot: self.slot, value });
     }
 
     pub(crate) fn moved(&mut self, rule: Rule, ballot: Ballot, evidence: Option<Evidence>) {
-        self.effects.push(Effect::Moved(Moved {
-            slot: self.slot,
-            rule,
-            ballot,
-            evidence,
-        }));
+        self.effects.push(Effect::Moved(Moved { slot: self.slot, rule, ballot, evidence }));
     }
 
     /// T1
@@ -123,21 +95,13 @@ impl Outlet {
         clock.generation = clock.generation.saturating_add(1);
         clock.runs = true;
         let generation = clock.generation;
-        self.effects.push(Effect::StartTimer {
-            slot,
-            timer,
-            generation,
-            after,
-        });
+        self.effects.push(Effect::StartTimer { slot, timer, generation, after });
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
         let clock = self.clock(timer);
         if core::mem::replace(&mut clock.runs, false) {
-            self.effects.push(Effect::StopTimer {
-                slot: self.slot,
-                timer,
-            });
+            self.effects.push(Effect::StopTimer { slot: self.slot, timer });
         }
     }
 

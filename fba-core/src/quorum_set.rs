@@ -51,17 +51,8 @@ impl QuorumSet {
     /// # Errors
     ///
     /// Says which rule of sanity (Q3) is broken.
-    pub fn new(
-        threshold: u32,
-        validators: Vec<NodeId>,
-        inner_sets: Vec<QuorumSet>,
-    ) -> Result<Self, QuorumSetError> {
-        let set = Self {
-            threshold,
-            validators,
-            inner_sets,
-            sane: false,
-        };
+    pub fn new(threshold: u32, validators: Vec<NodeId>, inner_sets: Vec<QuorumSet>) -> Result<Self, QuorumSetError> {
+        let set = Self { threshold, validators, inner_sets, sane: false };
         set.check()?;
         Ok(Self { sane: true, ..set })
     }
@@ -72,12 +63,7 @@ impl QuorumSet {
     /// refuses such a set where it decodes it. The caller bounds size and depth.
     #[must_use]
     pub fn unchecked(threshold: u32, validators: Vec<NodeId>, inner_sets: Vec<QuorumSet>) -> Self {
-        let mut set = Self {
-            threshold,
-            validators,
-            inner_sets,
-            sane: false,
-        };
+        let mut set = Self { threshold, validators, inner_sets, sane: false };
         set.sane = set.check().is_ok();
         set
     }
@@ -91,12 +77,7 @@ impl QuorumSet {
     /// The set that needs `node` and nobody else.
     #[must_use]
     pub fn singleton(node: NodeId) -> Self {
-        Self {
-            threshold: 1,
-            validators: Vec::from([node]),
-            inner_sets: Vec::new(),
-            sane: true,
-        }
+        Self { threshold: 1, validators: Vec::from([node]), inner_sets: Vec::new(), sane: true }
     }
 
     /// The threshold.
@@ -153,18 +134,9 @@ impl QuorumSet {
     #[must_use]
     pub fn closest_v_blocking(&self, nodes: &BTreeSet<NodeId>) -> Vec<NodeId> {
         // Q6
-        let mut standing: Vec<NodeId> = self
-            .validators
-            .iter()
-            .copied()
-            .filter(|node| nodes.contains(node))
-            .collect();
-        let mut parts: Vec<Vec<NodeId>> = self
-            .inner_sets
-            .iter()
-            .map(|set| set.closest_v_blocking(nodes))
-            .filter(|part| !part.is_empty())
-            .collect();
+        let mut standing: Vec<NodeId> = self.validators.iter().copied().filter(|node| nodes.contains(node)).collect();
+        let mut parts: Vec<Vec<NodeId>> =
+            self.inner_sets.iter().map(|set| set.closest_v_blocking(nodes)).filter(|part| !part.is_empty()).collect();
         let up = standing.len().saturating_add(parts.len());
         // As many members must fall as are up beyond one less than the threshold.
         let Some(mut wanted) = (up.saturating_add(1)).checked_sub(self.threshold as usize) else {
@@ -229,29 +201,15 @@ impl QuorumSet {
         self.members().saturating_sub(self.threshold)
     }
 
-    fn hits(
-        &self,
-        nodes: &BTreeSet<NodeId>,
-        inner: impl Fn(&Self, &BTreeSet<NodeId>) -> bool,
-    ) -> u32 {
-        let direct = self
-            .validators
-            .iter()
-            .filter(|node| nodes.contains(node))
-            .count();
-        let nested = self
-            .inner_sets
-            .iter()
-            .filter(|set| inner(set, nodes))
-            .count();
+    fn hits(&self, nodes: &BTreeSet<NodeId>, inner: impl Fn(&Self, &BTreeSet<NodeId>) -> bool) -> u32 {
+        let direct = self.validators.iter().filter(|node| nodes.contains(node)).count();
+        let nested = self.inner_sets.iter().filter(|set| inner(set, nodes)).count();
         count(direct.saturating_add(nested))
     }
 
     fn for_each_node(&self, visit: &mut impl FnMut(NodeId)) {
         self.validators.iter().for_each(|node| visit(*node));
-        self.inner_sets
-            .iter()
-            .for_each(|set| set.for_each_node(visit));
+        self.inner_sets.iter().for_each(|set| set.for_each_node(visit));
     }
 
     fn fraction(&self, whole: u64) -> u64 {
@@ -262,16 +220,10 @@ impl QuorumSet {
 
     /// Q3: the inner sets, then this level, then the tree as a whole.
     fn check(&self) -> Result<(), QuorumSetError> {
-        self.inner_sets
-            .iter()
-            .filter(|set| !set.sane)
-            .try_for_each(Self::check)?;
+        self.inner_sets.iter().filter(|set| !set.sane).try_for_each(Self::check)?;
         let members = self.members();
         if !(1..=members).contains(&self.threshold) {
-            return Err(QuorumSetError::ThresholdOutOfRange {
-                threshold: self.threshold,
-                members,
-            });
+            return Err(QuorumSetError::ThresholdOutOfRange { threshold: self.threshold, members });
         }
         if self.depth() > DEPTH_MAX {
             return Err(QuorumSetError::TooDeep);
@@ -294,11 +246,7 @@ impl QuorumSet {
 
     /// Levels below this one.
     fn depth(&self) -> u32 {
-        self.inner_sets
-            .iter()
-            .map(|set| set.depth().saturating_add(1))
-            .max()
-            .unwrap_or(0)
+        self.inner_sets.iter().map(|set| set.depth().saturating_add(1)).max().unwrap_or(0)
     }
 
     fn simplified(&self, removed: Option<NodeId>) -> Self {
@@ -310,11 +258,7 @@ impl QuorumSet {
         // Q4: one node in a set of its own is that node.
         let mut inner_sets = Vec::new();
         for set in self.inner_sets.iter().map(|set| set.simplified(removed)) {
-            match (
-                set.threshold,
-                set.validators.as_slice(),
-                set.inner_sets.as_slice(),
-            ) {
+            match (set.threshold, set.validators.as_slice(), set.inner_sets.as_slice()) {
                 (1, [only], []) => validators.push(*only),
                 _ => inner_sets.push(set),
             }
@@ -327,21 +271,11 @@ impl QuorumSet {
         {
             return only;
         }
-        Self {
-            threshold,
-            validators,
-            inner_sets,
-            sane: false,
-        }
+        Self { threshold, validators, inner_sets, sane: false }
     }
 
     fn ordered(self) -> Self {
-        let Self {
-            threshold,
-            mut validators,
-            inner_sets,
-            sane: _,
-        } = self;
+        let Self { threshold, mut validators, inner_sets, sane: _ } = self;
         validators.sort_unstable();
         let mut inner_sets: Vec<Self> = inner_sets.into_iter().map(Self::ordered).collect();
         inner_sets.sort_by(Self::canonical_cmp);
@@ -416,18 +350,15 @@ impl fmt::Display for QuorumSetError {
                 f,
                 "threshold {threshold} of {members} members: a threshold is at least 1 and at most the number of members"
             ),
-            Self::TooDeep => write!(
-                f,
-                "quorum set nested too deep: at most {DEPTH_MAX} levels of inner sets; merge some of them"
-            ),
-            Self::Duplicate(node) => write!(
-                f,
-                "node {node} is listed twice: a node may stand in one place of a quorum set only"
-            ),
-            Self::ValidatorCount(n) => write!(
-                f,
-                "{n} validators: a quorum set lists between 1 and {VALIDATORS_MAX} in all"
-            ),
+            Self::TooDeep => {
+                write!(f, "quorum set nested too deep: at most {DEPTH_MAX} levels of inner sets; merge some of them")
+            }
+            Self::Duplicate(node) => {
+                write!(f, "node {node} is listed twice: a node may stand in one place of a quorum set only")
+            }
+            Self::ValidatorCount(n) => {
+                write!(f, "{n} validators: a quorum set lists between 1 and {VALIDATORS_MAX} in all")
+            }
         }
     }
 }

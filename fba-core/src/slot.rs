@@ -3,10 +3,7 @@
 use crate::ballot::Balloting;
 use crate::nomination::Nomination;
 use crate::outlet::{Local, Outlet, Turn};
-use crate::{
-    Attested, Ballot, Driver, Effect, Input, NodeId, Phase, Rejected, SlotIndex, Statement, Timer,
-    Value,
-};
+use crate::{Attested, Ballot, Driver, Effect, Input, NodeId, Phase, Rejected, SlotIndex, Statement, Timer, Value};
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -68,21 +65,10 @@ impl Slot {
     }
 
     /// One input in, its effects out. On `Err` nothing has changed.
-    pub(crate) fn handle<D: Driver>(
-        &mut self,
-        input: Input,
-        driver: &D,
-    ) -> Result<Vec<Effect>, Rejected> {
+    pub(crate) fn handle<D: Driver>(&mut self, input: Input, driver: &D) -> Result<Vec<Effect>, Rejected> {
         match input {
-            Input::Nominate {
-                timed_out: true, ..
-            } if !self.nomination.is_started() => {}
-            Input::Nominate {
-                value,
-                previous,
-                timed_out,
-                ..
-            } => {
+            Input::Nominate { timed_out: true, .. } if !self.nomination.is_started() => {}
+            Input::Nominate { value, previous, timed_out, .. } => {
                 let (nomination, mut turn) = self.nomination_turn(driver);
                 let grew = nomination.open(value, previous, timed_out, &mut turn);
                 self.say_nomination(grew, driver);
@@ -97,14 +83,9 @@ impl Slot {
                 ballot.bump(value, &mut turn);
             }
             Input::Receive(attested) => self.receive(attested, driver)?,
-            Input::TimerFired {
-                timer, generation, ..
-            } => self.time_out(timer, generation, driver)?,
+            Input::TimerFired { timer, generation, .. } => self.time_out(timer, generation, driver)?,
             Input::StopNomination { .. } => self.nomination.stop(),
-            Input::Restore {
-                statement,
-                nomination,
-            } => self.restore(statement, nomination, driver)?,
+            Input::Restore { statement, nomination } => self.restore(statement, nomination, driver)?,
             Input::Remind(attested) => self.remind(&attested.statement, driver)?,
         }
         if self.ballot.take_just_decided() {
@@ -121,17 +102,12 @@ impl Slot {
             .tally()
             .latest()
             .chain(self.ballot.tally().latest())
-            .filter(move |attested| {
-                attested.statement.node != local || (emits && attested.statement.check().is_ok())
-            })
+            .filter(move |attested| attested.statement.node != local || (emits && attested.statement.check().is_ok()))
     }
 
     pub(crate) fn own_latest(&self) -> (Option<&Statement>, Option<&Statement>) {
         let node = self.local.node;
-        (
-            self.nomination.tally().of(node),
-            self.ballot.tally().of(node),
-        )
+        (self.nomination.tally().of(node), self.ballot.tally().of(node))
     }
 
     pub(crate) fn is_fully_validated(&self) -> bool {
@@ -181,12 +157,7 @@ impl Slot {
     }
 
     /// T1 to T3
-    fn time_out<D: Driver>(
-        &mut self,
-        timer: Timer,
-        generation: u64,
-        driver: &D,
-    ) -> Result<(), Rejected> {
+    fn time_out<D: Driver>(&mut self, timer: Timer, generation: u64, driver: &D) -> Result<(), Rejected> {
         self.out.expire(timer, generation)?;
         match timer {
             Timer::Nomination => {
@@ -254,23 +225,14 @@ impl Slot {
 
     /// N8 to N11: follows up a statement, then each statement of ours that follows from it; of these only the last is
     /// emitted. `own` is the last one made so far.
-    fn advance_nomination<D: Driver>(
-        &mut self,
-        hint: Statement,
-        own: Option<Statement>,
-        driver: &D,
-    ) {
+    fn advance_nomination<D: Driver>(&mut self, hint: Statement, own: Option<Statement>, driver: &D) {
         let (mut hint, mut own) = (hint, own);
         let mut found = false;
         // Ends because every round adds to X or Y a value that the newest statements mention.
         loop {
             let (nomination, mut turn) = self.nomination_turn(driver);
             let progress = nomination.consider(&hint, &mut turn);
-            let next = if progress.grew {
-                nomination.say(&turn)
-            } else {
-                None
-            };
+            let next = if progress.grew { nomination.say(&turn) } else { None };
             if let Some(next) = next {
                 found |= progress.candidate;
                 hint = next.clone();
@@ -299,24 +261,10 @@ impl Slot {
     }
 
     fn nomination_turn<'a, D>(&'a mut self, driver: &'a D) -> (&'a mut Nomination, Turn<'a, D>) {
-        (
-            &mut self.nomination,
-            Turn {
-                local: &self.local,
-                driver,
-                out: &mut self.out,
-            },
-        )
+        (&mut self.nomination, Turn { local: &self.local, driver, out: &mut self.out })
     }
 
     fn ballot_turn<'a, D>(&'a mut self, driver: &'a D) -> (&'a mut Balloting, Turn<'a, D>) {
-        (
-            &mut self.ballot,
-            Turn {
-                local: &self.local,
-                driver,
-                out: &mut self.out,
-            },
-        )
+        (&mut self.ballot, Turn { local: &self.local, driver, out: &mut self.out })
     }
 }

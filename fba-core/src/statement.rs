@@ -144,10 +144,7 @@ impl Statement {
         match &self.pledge {
             Pledge::Nominate { .. } => None,
             Pledge::Prepare { ballot, .. } => Some(ballot.clone()),
-            Pledge::Confirm { ballot, commit, .. } => Some(Ballot {
-                counter: *commit,
-                value: ballot.value.clone(),
-            }),
+            Pledge::Confirm { ballot, commit, .. } => Some(Ballot { counter: *commit, value: ballot.value.clone() }),
             Pledge::Externalize { commit, .. } => Some(commit.clone()),
         }
     }
@@ -164,18 +161,9 @@ impl Pledge {
     pub fn values(&self) -> impl Iterator<Item = &Value> {
         let (lists, ballots): ([&[Value]; 2], [Option<&Ballot>; 3]) = match self {
             Self::Nominate { voted, accepted } => ([voted, accepted], [None; 3]),
-            Self::Prepare {
-                ballot,
-                prepared,
-                prepared_prime,
-                ..
-            } => (
+            Self::Prepare { ballot, prepared, prepared_prime, .. } => (
                 [&[]; 2],
-                [
-                    Some(ballot).filter(|ballot| ballot.counter > 0),
-                    prepared.as_ref(),
-                    prepared_prime.as_ref(),
-                ],
+                [Some(ballot).filter(|ballot| ballot.counter > 0), prepared.as_ref(), prepared_prime.as_ref()],
             ),
             Self::Confirm { ballot, .. } => ([&[]; 2], [Some(ballot), None, None]),
             Self::Externalize { commit, .. } => ([&[]; 2], [Some(commit), None, None]),
@@ -196,13 +184,7 @@ impl Pledge {
     fn is_newer_than(&self, old: &Self) -> bool {
         match (old, self) {
             // S3
-            (
-                Self::Nominate {
-                    voted: old_voted,
-                    accepted: old_accepted,
-                },
-                Self::Nominate { voted, accepted },
-            ) => {
+            (Self::Nominate { voted: old_voted, accepted: old_accepted }, Self::Nominate { voted, accepted }) => {
                 includes(voted, old_voted)
                     && includes(accepted, old_accepted)
                     && (voted.len() > old_voted.len() || accepted.len() > old_accepted.len())
@@ -210,34 +192,12 @@ impl Pledge {
             (Self::Nominate { .. }, _) | (_, Self::Nominate { .. }) => false,
             // S2. nC is left out on purpose: it follows from the rest.
             (
-                Self::Prepare {
-                    ballot: b0,
-                    prepared: p0,
-                    prepared_prime: q0,
-                    high: h0,
-                    ..
-                },
-                Self::Prepare {
-                    ballot,
-                    prepared,
-                    prepared_prime,
-                    high,
-                    ..
-                },
+                Self::Prepare { ballot: b0, prepared: p0, prepared_prime: q0, high: h0, .. },
+                Self::Prepare { ballot, prepared, prepared_prime, high, .. },
             ) => (b0, p0, q0, h0) < (ballot, prepared, prepared_prime, high),
             (
-                Self::Confirm {
-                    ballot: b0,
-                    prepared: p0,
-                    high: h0,
-                    ..
-                },
-                Self::Confirm {
-                    ballot,
-                    prepared,
-                    high,
-                    ..
-                },
+                Self::Confirm { ballot: b0, prepared: p0, high: h0, .. },
+                Self::Confirm { ballot, prepared, high, .. },
             ) => (b0, p0, h0) < (ballot, prepared, high),
             (Self::Prepare { .. }, Self::Confirm { .. } | Self::Externalize { .. })
             | (Self::Confirm { .. }, Self::Externalize { .. }) => true,
@@ -256,12 +216,7 @@ impl Pledge {
             Self::Prepare { ballot, .. } if ballot.counter == 0 => Err(Malformed::CounterZero),
             Self::Prepare { .. } => self.check_prepare(),
             Self::Confirm { ballot, .. } if ballot.counter == 0 => Err(Malformed::CounterZero),
-            Self::Confirm {
-                ballot,
-                commit,
-                high,
-                ..
-            } => in_order(*high <= ballot.counter && commit <= high),
+            Self::Confirm { ballot, commit, high, .. } => in_order(*high <= ballot.counter && commit <= high),
             Self::Externalize { commit, .. } if commit.counter == 0 => Err(Malformed::CounterZero),
             Self::Externalize { commit, high } => in_order(*high >= commit.counter),
         }
@@ -269,14 +224,7 @@ impl Pledge {
 
     /// S1 for PREPARE, without the rule on counter 0, which our own unsent statements may break.
     pub(crate) fn check_prepare(&self) -> Result<(), Malformed> {
-        let Self::Prepare {
-            ballot,
-            prepared,
-            prepared_prime,
-            commit,
-            high,
-        } = self
-        else {
+        let Self::Prepare { ballot, prepared, prepared_prime, commit, high } = self else {
             return Ok(());
         };
         if let (Some(prime), Some(prepared)) = (prepared_prime, prepared)
@@ -291,11 +239,7 @@ impl Pledge {
 }
 
 fn in_order(is: bool) -> Result<(), Malformed> {
-    if is {
-        Ok(())
-    } else {
-        Err(Malformed::CounterOrder)
-    }
+    if is { Ok(()) } else { Err(Malformed::CounterOrder) }
 }
 
 fn is_increasing(values: &[Value]) -> bool {
@@ -318,9 +262,7 @@ impl fmt::Display for Malformed {
             Self::Unsorted => "NOMINATE with a list of values that is not strictly increasing",
             Self::CounterZero => "a ballot with counter 0: counters begin at 1",
             Self::PreparedPrime => "p' must be below p and have another value",
-            Self::CounterOrder => {
-                "counters out of order: nC ≤ nH ≤ the ballot's and the prepared ballot's counter"
-            }
+            Self::CounterOrder => "counters out of order: nC ≤ nH ≤ the ballot's and the prepared ballot's counter",
         })
     }
 }

@@ -63,30 +63,22 @@ impl Tally {
 
     /// The newest statements, by node.
     pub(crate) fn latest(&self) -> impl Iterator<Item = &Attested> {
-        self.numbers
-            .values()
-            .filter_map(|number| self.entries.get(*number))
-            .map(|entry| &entry.attested)
+        self.numbers.values().filter_map(|number| self.entries.get(*number)).map(|entry| &entry.attested)
     }
 
     /// What the newest statements say, in no particular order.
     pub(crate) fn pledges(&self) -> impl Iterator<Item = &Pledge> {
-        self.entries
-            .iter()
-            .map(|entry| &entry.attested.statement.pledge)
+        self.entries.iter().map(|entry| &entry.attested.statement.pledge)
     }
 
     pub(crate) fn of(&self, node: NodeId) -> Option<&Statement> {
         let number = self.numbers.get(&node)?;
-        self.entries
-            .get(*number)
-            .map(|entry| &entry.attested.statement)
+        self.entries.get(*number).map(|entry| &entry.attested.statement)
     }
 
     /// S4: only what is newer than the last statement of the same node counts.
     pub(crate) fn is_news(&self, statement: &Statement) -> bool {
-        self.of(statement.node)
-            .is_none_or(|old| statement.is_newer_than(old))
+        self.of(statement.node).is_none_or(|old| statement.is_newer_than(old))
     }
 
     /// Replaces the sender's statement. The caller has asked [`Tally::is_news`].
@@ -97,9 +89,7 @@ impl Tally {
         if known.is_none() {
             self.numbers.insert(node, number);
             self.local.admit(node, number);
-            self.sets
-                .iter_mut()
-                .for_each(|set| set.counted.admit(node, number));
+            self.sets.iter_mut().for_each(|set| set.counted.admit(node, number));
         }
         let slices = self.slices_of(&attested);
         let entry = Entry { attested, slices };
@@ -138,8 +128,7 @@ impl Tally {
 
     /// F3: is what `accepted` describes confirmed?
     pub(crate) fn confirm(&self, accepted: impl Fn(&Pledge) -> bool) -> Option<Support> {
-        self.quorum_within(self.nodes_saying(accepted))
-            .map(Support::Quorum)
+        self.quorum_within(self.nodes_saying(accepted)).map(Support::Quorum)
     }
 
     /// Do the nodes of whom `says` is true meet every slice of ours?
@@ -222,8 +211,7 @@ impl Tally {
 
     fn share(&mut self, hash: Hash, set: &Arc<QuorumSet>) -> usize {
         let same = |shared: &SharedSet| {
-            shared.hash == hash
-                && (Arc::ptr_eq(&shared.counted.set, set) || shared.counted.set == *set)
+            shared.hash == hash && (Arc::ptr_eq(&shared.counted.set, set) || shared.counted.set == *set)
         };
         if let Some(place) = self.sets.iter().position(same)
             && let Some(shared) = self.sets.get_mut(place)
@@ -231,11 +219,7 @@ impl Tally {
             shared.users = shared.users.saturating_add(1);
             return place;
         }
-        let new = SharedSet {
-            hash,
-            counted: Counted::new(Arc::clone(set), &self.numbers),
-            users: 1,
-        };
+        let new = SharedSet { hash, counted: Counted::new(Arc::clone(set), &self.numbers), users: 1 };
         match self.sets.iter().position(|shared| shared.users == 0) {
             Some(place) => {
                 if let Some(unused) = self.sets.get_mut(place) {
@@ -289,19 +273,12 @@ impl Counted {
 impl Level {
     fn new(set: &QuorumSet, numbers: &BTreeMap<NodeId, usize>) -> Self {
         let mut members = NodeSet::default();
-        set.validators()
-            .iter()
-            .filter_map(|node| numbers.get(node))
-            .for_each(|number| members.insert(*number));
+        set.validators().iter().filter_map(|node| numbers.get(node)).for_each(|number| members.insert(*number));
         Self {
             threshold: set.threshold(),
             slack: set.slack(),
             members,
-            inner: set
-                .inner_sets()
-                .iter()
-                .map(|inner| Self::new(inner, numbers))
-                .collect(),
+            inner: set.inner_sets().iter().map(|inner| Self::new(inner, numbers)).collect(),
         }
     }
 
@@ -321,11 +298,7 @@ impl Level {
         }
         let direct = self.members.common(nodes);
         let wanted = self.threshold.saturating_sub(direct);
-        wanted == 0
-            || reaches(
-                wanted,
-                self.inner.iter().filter(|level| level.is_slice(nodes)),
-            )
+        wanted == 0 || reaches(wanted, self.inner.iter().filter(|level| level.is_slice(nodes)))
     }
 
     /// Q2
@@ -335,11 +308,7 @@ impl Level {
         }
         let direct = self.members.common(nodes);
         let wanted = self.slack.saturating_add(1).saturating_sub(direct);
-        wanted == 0
-            || reaches(
-                wanted,
-                self.inner.iter().filter(|level| level.is_v_blocking(nodes)),
-            )
+        wanted == 0 || reaches(wanted, self.inner.iter().filter(|level| level.is_v_blocking(nodes)))
     }
 }
 
@@ -391,11 +360,7 @@ impl NodeSet {
 
     /// How many numbers are in both.
     fn common(&self, other: &Self) -> u32 {
-        let rest = self
-            .rest
-            .iter()
-            .zip(&other.rest)
-            .map(|(a, b)| (a & b).count_ones());
+        let rest = self.rest.iter().zip(&other.rest).map(|(a, b)| (a & b).count_ones());
         rest.fold((self.first & other.first).count_ones(), u32::saturating_add)
     }
 }
@@ -403,35 +368,18 @@ impl NodeSet {
 /// The greatest quorum among `senders`, each judged by its own set, if it satisfies `local` (F1). A sender that counts
 /// with its singleton set, as after EXTERNALIZE, is given that set.
 #[must_use]
-pub fn quorum_among(
-    local: &QuorumSet,
-    senders: &BTreeMap<NodeId, SenderSet>,
-) -> Option<BTreeSet<NodeId>> {
+pub fn quorum_among(local: &QuorumSet, senders: &BTreeMap<NodeId, SenderSet>) -> Option<BTreeSet<NodeId>> {
     let mut tally = Tally::new(Arc::new(local.clone()));
     for (node, quorum_set) in senders {
         let hash = match quorum_set {
             SenderSet::Known(set) => set.hash(),
             SenderSet::Unresolved => Hash::ZERO,
         };
-        let pledge = Pledge::Nominate {
-            voted: Vec::new(),
-            accepted: Vec::new(),
-        };
-        let statement = Statement {
-            node: *node,
-            slot: SlotIndex::default(),
-            quorum_set: hash,
-            pledge,
-        };
-        tally.record(Attested {
-            statement,
-            quorum_set: quorum_set.clone(),
-        });
+        let pledge = Pledge::Nominate { voted: Vec::new(), accepted: Vec::new() };
+        let statement = Statement { node: *node, slot: SlotIndex::default(), quorum_set: hash, pledge };
+        tally.record(Attested { statement, quorum_set: quorum_set.clone() });
     }
-    match tally
-        .confirm(|_| true)
-        .map(|support| tally.evidence(&support))?
-    {
+    match tally.confirm(|_| true).map(|support| tally.evidence(&support))? {
         Evidence::Quorum(nodes) | Evidence::VBlocking(nodes) => Some(nodes),
     }
 }

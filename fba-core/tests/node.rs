@@ -1,8 +1,8 @@
 //! The whole core through its one door.
 
 use fba_core::{
-    Attested, Ballot, Driver, Effect, Hash, Input, Malformed, Node, NodeId, Phase, Pledge, Purpose,
-    QuorumSet, Rejected, Rule, SenderSet, SlotIndex, Statement, Timer, Validity, Value,
+    Attested, Ballot, Driver, Effect, Hash, Input, Malformed, Node, NodeId, Phase, Pledge, Purpose, QuorumSet,
+    Rejected, Rule, SenderSet, SlotIndex, Statement, Timer, Validity, Value,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -26,11 +26,7 @@ impl Driver for Host {
             Validity::Invalid
         } else if Some(value) == self.not_current.as_ref() {
             Validity::NotCurrent
-        } else if self
-            .missing
-            .as_ref()
-            .is_some_and(|(missing, _)| missing == value)
-        {
+        } else if self.missing.as_ref().is_some_and(|(missing, _)| missing == value) {
             Validity::PayloadMissing
         } else {
             Validity::Valid
@@ -47,11 +43,7 @@ impl Driver for Host {
 
     fn priority(&self, _: SlotIndex, _: &Value, round: u32, node: NodeId) -> u64 {
         let leader = (round - 1) % 5;
-        if u32::from(node.0[0]) == leader {
-            100
-        } else {
-            1
-        }
+        if u32::from(node.0[0]) == leader { 100 } else { 1 }
     }
 
     fn neighborhood(&self, _: SlotIndex, _: &Value, _: u32, _: NodeId) -> u64 {
@@ -63,9 +55,7 @@ impl Driver for Host {
     }
 
     fn without_payload(&self, _: SlotIndex, _: &Value) -> Option<Value> {
-        self.missing
-            .as_ref()
-            .and_then(|(_, instead)| instead.clone())
+        self.missing.as_ref().and_then(|(_, instead)| instead.clone())
     }
 
     fn timeout(&self, _: Timer, round: u32) -> Duration {
@@ -82,10 +72,7 @@ fn value(n: u8) -> Value {
 }
 
 fn ballot(counter: u32, v: u8) -> Ballot {
-    Ballot {
-        counter,
-        value: value(v),
-    }
+    Ballot { counter, value: value(v) }
 }
 
 /// Five nodes, four needed: two are v-blocking, four a quorum.
@@ -95,44 +82,22 @@ fn core5() -> QuorumSet {
 
 fn says(n: u8, pledge: Pledge) -> Input {
     let set = core5();
-    let statement = Statement {
-        node: node(n),
-        slot: SLOT,
-        quorum_set: set.hash(),
-        pledge,
-    };
-    Input::Receive(Attested {
-        statement,
-        quorum_set: SenderSet::Known(Arc::new(set)),
-    })
+    let statement = Statement { node: node(n), slot: SLOT, quorum_set: set.hash(), pledge };
+    Input::Receive(Attested { statement, quorum_set: SenderSet::Known(Arc::new(set)) })
 }
 
 fn restored(n: u8, pledge: Pledge, nomination: Option<(u32, Value)>) -> Input {
-    let Input::Receive(statement) = says(n, pledge) else {
-        unreachable!()
-    };
-    Input::Restore {
-        statement,
-        nomination,
-    }
+    let Input::Receive(statement) = says(n, pledge) else { unreachable!() };
+    Input::Restore { statement, nomination }
 }
 
 fn prepare(b: Ballot, p: Option<Ballot>, commit: u32, high: u32) -> Pledge {
-    Pledge::Prepare {
-        ballot: b,
-        prepared: p,
-        prepared_prime: None,
-        commit,
-        high,
-    }
+    Pledge::Prepare { ballot: b, prepared: p, prepared_prime: None, commit, high }
 }
 
 fn nominate(voted: &[u8], accepted: &[u8]) -> Pledge {
     let values = |list: &[u8]| list.iter().map(|v| value(*v)).collect();
-    Pledge::Nominate {
-        voted: values(voted),
-        accepted: values(accepted),
-    }
+    Pledge::Nominate { voted: values(voted), accepted: values(accepted) }
 }
 
 fn open_node() -> Node {
@@ -146,22 +111,16 @@ fn emitted(effects: &[Effect]) -> Vec<Pledge> {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Emit(statement) => Some(statement.pledge.clone()),
-            Effect::StartTimer { .. }
-            | Effect::StopTimer { .. }
-            | Effect::Externalize { .. }
-            | Effect::Moved(_) => None,
+            Effect::StartTimer { .. } | Effect::StopTimer { .. } | Effect::Externalize { .. } | Effect::Moved(_) => {
+                None
+            }
         })
         .collect()
 }
 
 fn started(effects: &[Effect], of: Timer) -> Option<(u64, Duration)> {
     effects.iter().rev().find_map(|effect| match effect {
-        Effect::StartTimer {
-            timer,
-            generation,
-            after,
-            ..
-        } if *timer == of => Some((*generation, *after)),
+        Effect::StartTimer { timer, generation, after, .. } if *timer == of => Some((*generation, *after)),
         Effect::StartTimer { .. }
         | Effect::Emit(_)
         | Effect::StopTimer { .. }
@@ -171,19 +130,11 @@ fn started(effects: &[Effect], of: Timer) -> Option<(u64, Duration)> {
 }
 
 fn bump(v: u8) -> Input {
-    Input::Bump {
-        slot: SLOT,
-        value: value(v),
-    }
+    Input::Bump { slot: SLOT, value: value(v) }
 }
 
 fn open_nomination(v: Option<u8>) -> Input {
-    Input::Nominate {
-        slot: SLOT,
-        value: v.map(value),
-        previous: value(0),
-        timed_out: false,
-    }
+    Input::Nominate { slot: SLOT, value: v.map(value), previous: value(0), timed_out: false }
 }
 
 #[test]
@@ -191,92 +142,39 @@ fn b9_the_ballot_timer_waits_for_a_quorum_and_late_timers_are_refused() {
     let (mut core, host) = (open_node(), Host::default());
     let effects = core.handle(bump(1), &host).unwrap();
     assert_eq!(started(&effects, Timer::Ballot), None);
-    core.handle(says(1, prepare(ballot(1, 1), None, 0, 0)), &host)
-        .unwrap();
-    core.handle(says(2, prepare(ballot(1, 2), None, 0, 0)), &host)
-        .unwrap();
-    let effects = core
-        .handle(says(3, prepare(ballot(1, 3), None, 0, 0)), &host)
-        .unwrap();
+    core.handle(says(1, prepare(ballot(1, 1), None, 0, 0)), &host).unwrap();
+    core.handle(says(2, prepare(ballot(1, 2), None, 0, 0)), &host).unwrap();
+    let effects = core.handle(says(3, prepare(ballot(1, 3), None, 0, 0)), &host).unwrap();
     let (generation, after) = started(&effects, Timer::Ballot).expect("a quorum is at our counter");
     assert_eq!(after, Duration::from_secs(1));
-    let fired = |generation| Input::TimerFired {
-        slot: SLOT,
-        timer: Timer::Ballot,
-        generation,
-    };
-    assert_eq!(
-        core.handle(fired(generation - 1), &host),
-        Err(Rejected::LateTimer)
-    );
+    let fired = |generation| Input::TimerFired { slot: SLOT, timer: Timer::Ballot, generation };
+    assert_eq!(core.handle(fired(generation - 1), &host), Err(Rejected::LateTimer));
     let effects = core.handle(fired(generation), &host).unwrap();
     assert_eq!(emitted(&effects), [prepare(ballot(2, 1), None, 0, 0)]);
-    assert_eq!(
-        core.handle(fired(generation), &host),
-        Err(Rejected::LateTimer)
-    );
+    assert_eq!(core.handle(fired(generation), &host), Err(Rejected::LateTimer));
 }
 
 #[test]
 fn b7_a_counter_at_infinity_is_not_bumped() {
     let (mut core, host) = (open_node(), Host::default());
-    let decided = |n| {
-        says(
-            n,
-            Pledge::Externalize {
-                commit: ballot(2, 1),
-                high: 3,
-            },
-        )
-    };
+    let decided = |n| says(n, Pledge::Externalize { commit: ballot(2, 1), high: 3 });
     core.handle(decided(1), &host).unwrap();
     core.handle(decided(2), &host).unwrap();
-    assert_eq!(
-        core.slot_state(SLOT).unwrap().ballot,
-        Some(ballot(u32::MAX, 1))
-    );
+    assert_eq!(core.slot_state(SLOT).unwrap().ballot, Some(ballot(u32::MAX, 1)));
     assert_eq!(core.handle(bump(1), &host), Ok(Vec::new()));
-    assert_eq!(
-        core.slot_state(SLOT).unwrap().ballot,
-        Some(ballot(u32::MAX, 1))
-    );
+    assert_eq!(core.slot_state(SLOT).unwrap().ballot, Some(ballot(u32::MAX, 1)));
 }
 
 #[test]
 fn b8_b10_one_call_emits_only_its_last_ballot_statement() {
     let (mut core, host) = (open_node(), Host::default());
     core.handle(bump(1), &host).unwrap();
-    core.handle(
-        says(
-            1,
-            Pledge::Confirm {
-                ballot: ballot(3, 2),
-                prepared: 3,
-                commit: 2,
-                high: 3,
-            },
-        ),
-        &host,
-    )
-    .unwrap();
-    let second = says(
-        2,
-        Pledge::Confirm {
-            ballot: ballot(3, 2),
-            prepared: 3,
-            commit: 2,
-            high: 3,
-        },
-    );
+    core.handle(says(1, Pledge::Confirm { ballot: ballot(3, 2), prepared: 3, commit: 2, high: 3 }), &host).unwrap();
+    let second = says(2, Pledge::Confirm { ballot: ballot(3, 2), prepared: 3, commit: 2, high: 3 });
     let effects = core.handle(second, &host).unwrap();
     assert_eq!(
         emitted(&effects),
-        [Pledge::Confirm {
-            ballot: ballot(3, 2),
-            prepared: 3,
-            commit: 2,
-            high: 3
-        }],
+        [Pledge::Confirm { ballot: ballot(3, 2), prepared: 3, commit: 2, high: 3 }],
         "our value gives way to what two of five have committed to"
     );
     assert_eq!(core.slot_state(SLOT).unwrap().phase, Phase::Confirm);
@@ -285,34 +183,18 @@ fn b8_b10_one_call_emits_only_its_last_ballot_statement() {
 #[test]
 fn s5_a_value_that_is_not_current_silences_the_slot_for_good() {
     let mut core = open_node();
-    let host = Host {
-        not_current: Some(value(9)),
-        ..Host::default()
-    };
-    core.handle(says(1, prepare(ballot(1, 9), None, 0, 0)), &host)
-        .unwrap();
+    let host = Host { not_current: Some(value(9)), ..Host::default() };
+    core.handle(says(1, prepare(ballot(1, 9), None, 0, 0)), &host).unwrap();
     assert!(!core.is_fully_validated(SLOT));
-    assert_eq!(
-        emitted(&core.handle(bump(1), &Host::default()).unwrap()),
-        []
-    );
-    assert_eq!(
-        core.own_latest(SLOT).1.unwrap().pledge,
-        prepare(ballot(1, 1), None, 0, 0)
-    );
-    assert!(
-        core.latest(SLOT)
-            .all(|attested| attested.statement.node != node(0))
-    );
+    assert_eq!(emitted(&core.handle(bump(1), &Host::default()).unwrap()), []);
+    assert_eq!(core.own_latest(SLOT).1.unwrap().pledge, prepare(ballot(1, 1), None, 0, 0));
+    assert!(core.latest(SLOT).all(|attested| attested.statement.node != node(0)));
 }
 
 #[test]
 fn s5_a_statement_with_an_invalid_value_is_not_recorded() {
     let mut core = open_node();
-    let host = Host {
-        invalid: Some(value(9)),
-        ..Host::default()
-    };
+    let host = Host { invalid: Some(value(9)), ..Host::default() };
     let input = says(1, prepare(ballot(2, 1), Some(ballot(1, 9)), 0, 0));
     assert_eq!(core.handle(input, &host), Err(Rejected::InvalidValue));
     assert_eq!(core.latest(SLOT).count(), 0);
@@ -322,49 +204,25 @@ fn s5_a_statement_with_an_invalid_value_is_not_recorded() {
 fn s1_unknown_slices_are_refused_in_balloting_and_count_for_nothing_but_blocking_in_nomination() {
     let (mut core, host) = (open_node(), Host::default());
     let unresolved = |n: u8, pledge| {
-        let statement = Statement {
-            node: node(n),
-            slot: SLOT,
-            quorum_set: Hash::ZERO,
-            pledge,
-        };
-        Input::Receive(Attested {
-            statement,
-            quorum_set: SenderSet::Unresolved,
-        })
+        let statement = Statement { node: node(n), slot: SLOT, quorum_set: Hash::ZERO, pledge };
+        Input::Receive(Attested { statement, quorum_set: SenderSet::Unresolved })
     };
     let refused = core.handle(unresolved(1, prepare(ballot(1, 1), None, 0, 0)), &host);
     assert_eq!(refused, Err(Rejected::QuorumSetUnresolved));
     core.handle(open_nomination(Some(1)), &host).unwrap();
     for n in 1..=3 {
-        let effects = core
-            .handle(unresolved(n, nominate(&[1], &[])), &host)
-            .unwrap();
-        assert_eq!(
-            emitted(&effects),
-            [],
-            "no quorum among nodes without slices"
-        );
+        let effects = core.handle(unresolved(n, nominate(&[1], &[])), &host).unwrap();
+        assert_eq!(emitted(&effects), [], "no quorum among nodes without slices");
     }
-    core.handle(unresolved(1, nominate(&[1], &[1])), &host)
-        .unwrap();
-    let effects = core
-        .handle(unresolved(2, nominate(&[1], &[1])), &host)
-        .unwrap();
-    assert_eq!(
-        emitted(&effects),
-        [nominate(&[1], &[1])],
-        "two of five block us all the same"
-    );
+    core.handle(unresolved(1, nominate(&[1], &[1])), &host).unwrap();
+    let effects = core.handle(unresolved(2, nominate(&[1], &[1])), &host).unwrap();
+    assert_eq!(emitted(&effects), [nominate(&[1], &[1])], "two of five block us all the same");
 }
 
 #[test]
 fn v1_a_value_without_its_payload_is_prepared_but_not_voted_to_commit() {
     let mut core = open_node();
-    let waiting = Host {
-        missing: Some((value(1), None)),
-        ..Host::default()
-    };
+    let waiting = Host { missing: Some((value(1), None)), ..Host::default() };
     core.handle(bump(1), &waiting).unwrap();
     for n in 1..=3 {
         let prepared = prepare(ballot(1, 1), Some(ballot(1, 1)), 0, 0);
@@ -372,12 +230,7 @@ fn v1_a_value_without_its_payload_is_prepared_but_not_voted_to_commit() {
     }
     let state = core.slot_state(SLOT).unwrap();
     assert_eq!((state.high, state.commit), (Some(ballot(1, 1)), None));
-    let confirm = Pledge::Confirm {
-        ballot: ballot(1, 1),
-        prepared: 1,
-        commit: 1,
-        high: 1,
-    };
+    let confirm = Pledge::Confirm { ballot: ballot(1, 1), prepared: 1, commit: 1, high: 1 };
     let refused = core.handle(says(1, confirm.clone()), &waiting);
     assert_eq!(refused, Err(Rejected::InvalidValue));
     assert!(core.handle(says(1, confirm), &Host::default()).is_ok());
@@ -386,16 +239,10 @@ fn v1_a_value_without_its_payload_is_prepared_but_not_voted_to_commit() {
 #[test]
 fn v2_a_payload_that_is_given_up_is_replaced_when_the_ballot_moves() {
     let mut core = open_node();
-    let waiting = Host {
-        missing: Some((value(1), None)),
-        ..Host::default()
-    };
+    let waiting = Host { missing: Some((value(1), None)), ..Host::default() };
     let effects = core.handle(bump(1), &waiting).unwrap();
     assert_eq!(emitted(&effects), [prepare(ballot(1, 1), None, 0, 0)]);
-    let given_up = Host {
-        missing: Some((value(1), Some(value(2)))),
-        ..Host::default()
-    };
+    let given_up = Host { missing: Some((value(1), Some(value(2)))), ..Host::default() };
     let effects = core.handle(bump(1), &given_up).unwrap();
     assert_eq!(emitted(&effects), [prepare(ballot(2, 2), None, 0, 0)]);
 }
@@ -404,34 +251,12 @@ fn v2_a_payload_that_is_given_up_is_replaced_when_the_ballot_moves() {
 fn s6_after_the_decision_only_the_decided_value_is_recorded() {
     let (mut core, host) = (open_node(), Host::default());
     for n in 1..=3 {
-        core.handle(
-            says(
-                n,
-                Pledge::Externalize {
-                    commit: ballot(1, 1),
-                    high: 1,
-                },
-            ),
-            &host,
-        )
-        .unwrap();
+        core.handle(says(n, Pledge::Externalize { commit: ballot(1, 1), high: 1 }), &host).unwrap();
     }
     assert_eq!(core.slot_state(SLOT).unwrap().externalized, Some(value(1)));
-    let other = says(
-        4,
-        Pledge::Externalize {
-            commit: ballot(9, 2),
-            high: 9,
-        },
-    );
-    assert_eq!(
-        core.handle(other, &host),
-        Err(Rejected::OtherValueExternalized)
-    );
-    assert!(
-        core.handle(says(4, prepare(ballot(9, 1), None, 0, 0)), &host)
-            .is_ok()
-    );
+    let other = says(4, Pledge::Externalize { commit: ballot(9, 2), high: 9 });
+    assert_eq!(core.handle(other, &host), Err(Rejected::OtherValueExternalized));
+    assert!(core.handle(says(4, prepare(ballot(9, 1), None, 0, 0)), &host).is_ok());
 }
 
 #[test]
@@ -441,26 +266,10 @@ fn n6_a_node_without_a_value_follows_leaders_and_may_vote_its_own_later() {
     assert_eq!(emitted(&effects), []);
     assert!(started(&effects, Timer::Nomination).is_some());
     assert_eq!(core.nomination_round(SLOT), 1);
-    let effects = core
-        .handle(
-            Input::Propose {
-                slot: SLOT,
-                value: value(5),
-            },
-            &host,
-        )
-        .unwrap();
+    let effects = core.handle(Input::Propose { slot: SLOT, value: value(5) }, &host).unwrap();
     assert_eq!(emitted(&effects), [nominate(&[5], &[])]);
     assert_eq!(core.nomination_round(SLOT), 1, "no new round");
-    let effects = core
-        .handle(
-            Input::Propose {
-                slot: SLOT,
-                value: value(6),
-            },
-            &host,
-        )
-        .unwrap();
+    let effects = core.handle(Input::Propose { slot: SLOT, value: value(6) }, &host).unwrap();
     assert_eq!(emitted(&effects), [], "one value of our own is enough");
 }
 
@@ -471,25 +280,10 @@ fn n6_one_who_does_not_lead_keeps_its_value_for_the_round_in_which_it_does() {
     core.open(SLOT);
     let effects = core.handle(open_nomination(None), &host).unwrap();
     let (generation, _) = started(&effects, Timer::Nomination).unwrap();
-    let effects = core
-        .handle(
-            Input::Propose {
-                slot: SLOT,
-                value: value(5),
-            },
-            &host,
-        )
-        .unwrap();
+    let effects = core.handle(Input::Propose { slot: SLOT, value: value(5) }, &host).unwrap();
     assert_eq!(emitted(&effects), [], "node 0 leads");
-    let timeout = Input::TimerFired {
-        slot: SLOT,
-        timer: Timer::Nomination,
-        generation,
-    };
-    assert_eq!(
-        emitted(&core.handle(timeout, &host).unwrap()),
-        [nominate(&[5], &[])]
-    );
+    let timeout = Input::TimerFired { slot: SLOT, timer: Timer::Nomination, generation };
+    assert_eq!(emitted(&core.handle(timeout, &host).unwrap()), [nominate(&[5], &[])]);
     let leaders = core.slot_state(SLOT).unwrap().leaders;
     assert_eq!(leaders, [node(0), node(1)].into(), "leaders accumulate");
 }
@@ -500,47 +294,23 @@ fn n7_accepted_values_of_a_leader_go_before_its_votes() {
     let mut core = Node::new(node(1), true, core5());
     core.open(SLOT);
     core.handle(open_nomination(Some(1)), &host).unwrap();
-    let effects = core
-        .handle(says(0, nominate(&[2, 3], &[2])), &host)
-        .unwrap();
+    let effects = core.handle(says(0, nominate(&[2, 3], &[2])), &host).unwrap();
     assert_eq!(emitted(&effects), [nominate(&[2], &[])]);
-    let effects = core
-        .handle(says(0, nominate(&[2, 3, 4], &[2])), &host)
-        .unwrap();
-    assert_eq!(
-        emitted(&effects),
-        [],
-        "its accepted value is voted for already"
-    );
+    let effects = core.handle(says(0, nominate(&[2, 3, 4], &[2])), &host).unwrap();
+    assert_eq!(emitted(&effects), [], "its accepted value is voted for already");
 }
 
 #[test]
 fn r2_the_restored_state_is_not_emitted_again_and_not_contradicted() {
     let (mut core, host) = (open_node(), Host::default());
     let own = prepare(ballot(3, 1), Some(ballot(2, 1)), 1, 2);
-    assert_eq!(
-        core.handle(restored(0, own.clone(), None), &host),
-        Ok(Vec::new())
-    );
-    assert_eq!(
-        core.handle(restored(0, own, None), &host),
-        Err(Rejected::AlreadyStarted)
-    );
+    assert_eq!(core.handle(restored(0, own.clone(), None), &host), Ok(Vec::new()));
+    assert_eq!(core.handle(restored(0, own, None), &host), Err(Rejected::AlreadyStarted));
     let foreign = restored(1, prepare(ballot(1, 1), None, 0, 0), None);
-    assert_eq!(
-        open_node().handle(foreign, &host),
-        Err(Rejected::AlreadyStarted)
-    );
-    assert_eq!(
-        core.handle(bump(2), &host),
-        Ok(Vec::new()),
-        "a commit vote binds us to its value"
-    );
+    assert_eq!(open_node().handle(foreign, &host), Err(Rejected::AlreadyStarted));
+    assert_eq!(core.handle(bump(2), &host), Ok(Vec::new()), "a commit vote binds us to its value");
     let effects = core.handle(bump(1), &host).unwrap();
-    assert_eq!(
-        emitted(&effects),
-        [prepare(ballot(4, 1), Some(ballot(2, 1)), 1, 2)]
-    );
+    assert_eq!(emitted(&effects), [prepare(ballot(4, 1), Some(ballot(2, 1)), 1, 2)]);
 }
 
 #[test]
@@ -558,35 +328,19 @@ fn r3_the_round_that_was_interrupted_is_opened_again_with_its_leaders() {
     let mut effects = before.handle(open_nomination(Some(1)), &host).unwrap();
     for _ in 0..2 {
         let (generation, _) = started(&effects, Timer::Nomination).unwrap();
-        let timeout = Input::TimerFired {
-            slot: SLOT,
-            timer: Timer::Nomination,
-            generation,
-        };
+        let timeout = Input::TimerFired { slot: SLOT, timer: Timer::Nomination, generation };
         effects = before.handle(timeout, &host).unwrap();
     }
     assert_eq!(before.nomination_round(SLOT), 3);
     let mut after = open_node();
-    after
-        .handle(restored(0, nominate(&[1], &[]), Some((3, value(0)))), &host)
-        .unwrap();
+    after.handle(restored(0, nominate(&[1], &[]), Some((3, value(0)))), &host).unwrap();
     let effects = after.handle(open_nomination(Some(2)), &host).unwrap();
     assert_eq!(emitted(&effects), []);
-    let (before, after) = (
-        before.slot_state(SLOT).unwrap(),
-        after.slot_state(SLOT).unwrap(),
-    );
-    assert_eq!(
-        (after.nomination_round, &after.leaders),
-        (3, &before.leaders)
-    );
+    let (before, after) = (before.slot_state(SLOT).unwrap(), after.slot_state(SLOT).unwrap());
+    assert_eq!((after.nomination_round, &after.leaders), (3, &before.leaders));
     assert_eq!(after.voted, [value(1)].into());
     let far = restored(0, nominate(&[1], &[]), Some((u32::MAX, value(0))));
-    assert_eq!(
-        open_node().handle(far, &host),
-        Ok(Vec::new()),
-        "a round out of all reason costs no time"
-    );
+    assert_eq!(open_node().handle(far, &host), Ok(Vec::new()), "a round out of all reason costs no time");
 }
 
 #[test]
@@ -596,22 +350,10 @@ fn q4_a_new_quorum_set_is_for_slots_opened_afterwards() {
     core.set_quorum_set(QuorumSet::singleton(node(0)));
     core.open(SLOT.next());
     let effects = core.handle(bump(1), &host).unwrap();
-    assert_eq!(
-        effects
-            .iter()
-            .filter(|effect| matches!(effect, Effect::Emit(s) if s.quorum_set == old))
-            .count(),
-        1
-    );
-    let alone = Input::Bump {
-        slot: SLOT.next(),
-        value: value(1),
-    };
+    assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::Emit(s) if s.quorum_set == old)).count(), 1);
+    let alone = Input::Bump { slot: SLOT.next(), value: value(1) };
     let effects = core.handle(alone, &host).unwrap();
-    assert!(effects.contains(&Effect::Externalize {
-        slot: SLOT.next(),
-        value: value(1)
-    }));
+    assert!(effects.contains(&Effect::Externalize { slot: SLOT.next(), value: value(1) }));
     core.close(SLOT);
     assert_eq!(core.handle(bump(1), &host), Err(Rejected::SlotNotOpen));
 }
@@ -620,23 +362,12 @@ fn q4_a_new_quorum_set_is_for_slots_opened_afterwards() {
 fn evidence_names_the_nodes_that_made_a_rule_fire() {
     let (mut core, host) = (open_node(), Host::default());
     core.handle(bump(1), &host).unwrap();
-    core.handle(
-        says(1, prepare(ballot(1, 2), Some(ballot(1, 2)), 0, 0)),
-        &host,
-    )
-    .unwrap();
-    let effects = core
-        .handle(
-            says(2, prepare(ballot(1, 2), Some(ballot(1, 2)), 0, 0)),
-            &host,
-        )
-        .unwrap();
+    core.handle(says(1, prepare(ballot(1, 2), Some(ballot(1, 2)), 0, 0)), &host).unwrap();
+    let effects = core.handle(says(2, prepare(ballot(1, 2), Some(ballot(1, 2)), 0, 0)), &host).unwrap();
     let fired: Vec<String> = effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Moved(moved) if moved.rule == Rule::AcceptPrepared => {
-                Some(format!("{:?}", moved.evidence))
-            }
+            Effect::Moved(moved) if moved.rule == Rule::AcceptPrepared => Some(format!("{:?}", moved.evidence)),
             Effect::Moved(_)
             | Effect::Emit(_)
             | Effect::StartTimer { .. }
@@ -651,10 +382,7 @@ fn evidence_names_the_nodes_that_made_a_rule_fire() {
 fn s1_each_malformed_statement_is_named() {
     let (mut core, host) = (open_node(), Host::default());
     let mut refuse = |pledge, why| {
-        assert_eq!(
-            core.handle(says(1, pledge), &host),
-            Err(Rejected::Malformed(why))
-        );
+        assert_eq!(core.handle(says(1, pledge), &host), Err(Rejected::Malformed(why)));
     };
     refuse(nominate(&[], &[]), Malformed::Empty);
     refuse(nominate(&[2, 1], &[]), Malformed::Unsorted);
@@ -668,13 +396,7 @@ fn s1_each_malformed_statement_is_named() {
         high: 0,
     };
     refuse(prime, Malformed::PreparedPrime);
-    refuse(
-        Pledge::Externalize {
-            commit: ballot(0, 1),
-            high: 1,
-        },
-        Malformed::CounterZero,
-    );
+    refuse(Pledge::Externalize { commit: ballot(0, 1), high: 1 }, Malformed::CounterZero);
 }
 
 fn counter() -> impl Strategy<Value = u32> {
@@ -702,14 +424,12 @@ fn any_pledge() -> impl Strategy<Value = Pledge> {
                 high
             }
         ),
-        (any_ballot(), counter(), counter(), counter()).prop_map(
-            |(ballot, prepared, commit, high)| Pledge::Confirm {
-                ballot,
-                prepared,
-                commit,
-                high
-            }
-        ),
+        (any_ballot(), counter(), counter(), counter()).prop_map(|(ballot, prepared, commit, high)| Pledge::Confirm {
+            ballot,
+            prepared,
+            commit,
+            high
+        }),
         (any_ballot(), counter()).prop_map(|(commit, high)| Pledge::Externalize { commit, high }),
     ]
 }

@@ -30,18 +30,12 @@ fn rules(text: &str) -> BTreeSet<String> {
 fn every_rule_is_cited_in_the_code_and_every_citation_is_a_rule() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("../docs/protocol.md")).expect("the page is here");
-    let listed: BTreeSet<String> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.split(' ').next())
-        .flat_map(rules)
-        .collect();
+    let listed: BTreeSet<String> =
+        page.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()).flat_map(rules).collect();
     let mut code = String::new();
     sources(&root.join("src"), &mut code);
-    let comments: String = code
-        .lines()
-        .filter_map(|line| line.split_once("//"))
-        .map(|(_, comment)| format!("{comment}\n"))
-        .collect();
+    let comments: String =
+        code.lines().filter_map(|line| line.split_once("//")).map(|(_, comment)| format!("{comment}\n")).collect();
     assert!(listed.len() > 40, "{listed:?}");
     assert_eq!(listed, rules(&comments));
 }

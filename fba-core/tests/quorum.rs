@@ -16,8 +16,7 @@ fn nodes(list: impl IntoIterator<Item = u8>) -> BTreeSet<NodeId> {
 }
 
 fn flat(threshold: u32, list: impl IntoIterator<Item = u8>) -> QuorumSet {
-    QuorumSet::new(threshold, list.into_iter().map(node).collect(), Vec::new())
-        .expect("the test lists a sane set")
+    QuorumSet::new(threshold, list.into_iter().map(node).collect(), Vec::new()).expect("the test lists a sane set")
 }
 
 /// Every subset of nodes 0 to NODES − 1.
@@ -118,36 +117,18 @@ fn sanity_is_checked_at_its_limits() {
             .collect()
     };
     assert!(QuorumSet::new(1, list(1000), Vec::new()).is_ok());
-    assert_eq!(
-        QuorumSet::new(1, list(1001), Vec::new()),
-        Err(QuorumSetError::ValidatorCount(1001))
-    );
-    let halves = list(1001)
-        .chunks(501)
-        .map(|half| QuorumSet::new(1, half.to_vec(), Vec::new()).unwrap())
-        .collect();
-    assert_eq!(
-        QuorumSet::new(1, Vec::new(), halves),
-        Err(QuorumSetError::ValidatorCount(1001))
-    );
+    assert_eq!(QuorumSet::new(1, list(1001), Vec::new()), Err(QuorumSetError::ValidatorCount(1001)));
+    let halves = list(1001).chunks(501).map(|half| QuorumSet::new(1, half.to_vec(), Vec::new()).unwrap()).collect();
+    assert_eq!(QuorumSet::new(1, Vec::new(), halves), Err(QuorumSetError::ValidatorCount(1001)));
     assert_eq!(
         QuorumSet::new(0, list(1), Vec::new()),
-        Err(QuorumSetError::ThresholdOutOfRange {
-            threshold: 0,
-            members: 1
-        })
+        Err(QuorumSetError::ThresholdOutOfRange { threshold: 0, members: 1 })
     );
     assert_eq!(
         QuorumSet::new(2, list(1), Vec::new()),
-        Err(QuorumSetError::ThresholdOutOfRange {
-            threshold: 2,
-            members: 1
-        })
+        Err(QuorumSetError::ThresholdOutOfRange { threshold: 2, members: 1 })
     );
-    assert_eq!(
-        QuorumSet::new(1, vec![node(1)], vec![flat(1, [1])]),
-        Err(QuorumSetError::Duplicate(node(1)))
-    );
+    assert_eq!(QuorumSet::new(1, vec![node(1)], vec![flat(1, [1])]), Err(QuorumSetError::Duplicate(node(1))));
     let insane = QuorumSet::unchecked(3, vec![node(1)], Vec::new());
     assert!(!insane.is_sane());
     assert!(QuorumSet::new(1, vec![node(2)], vec![insane]).is_err());
@@ -159,10 +140,7 @@ fn four_levels_of_inner_sets_are_accepted_and_five_are_not() {
     for _ in 0..4 {
         set = QuorumSet::new(1, Vec::new(), vec![set]).unwrap();
     }
-    assert_eq!(
-        QuorumSet::new(1, Vec::new(), vec![set.clone()]),
-        Err(QuorumSetError::TooDeep)
-    );
+    assert_eq!(QuorumSet::new(1, Vec::new(), vec![set.clone()]), Err(QuorumSetError::TooDeep));
     assert_eq!(set.normalized(), flat(1, [0]));
 }
 

@@ -59,7 +59,9 @@ pub enum AppError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// What is stored is not a ledger.
-    #[error("the stored ledger does not add up: {0}; restore the data folder from a backup, or move it away and let the node fetch the ledger from its peers")]
+    #[error(
+        "the stored ledger does not add up: {0}; restore the data folder from a backup, or move it away and let the node fetch the ledger from its peers"
+    )]
     Restore(#[from] RestoreError),
     /// The QUIC side could not start.
     #[error(transparent)]
@@ -74,8 +76,16 @@ pub enum AppError {
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// Our ledger is not the network's.
-    #[error("diverged, so this node has stopped: {0}")]
-    Diverged(Box<Divergence>),
+    #[error(
+        "this node has diverged and has stopped: {divergence}; {evidence}. Keep the data folder for whoever looks into \
+         it; a node with a new key and an empty data folder fetches the network's ledger"
+    )]
+    Diverged {
+        /// What was decided, and what we have.
+        divergence: Box<Divergence>,
+        /// Where the statements are.
+        evidence: String,
+    },
 }
 
 /// What may be asked of a node besides its configuration.
@@ -150,14 +160,13 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let overlay = overlay::start(overlay_config, &secret, Arc::clone(&sequence), vote_sender, payload_sender)?;
     let overlay = Arc::new(overlay);
     let signatures: Arc<dyn Signatures> = Arc::new(Ed25519::new(network, secret));
-    let herder_config =
-        HerderConfig {
-            quorum_set: config.trust.quorum_set.clone(),
-            is_validator: config.is_validator,
-            leader_weights: leader_weights(config),
-        };
+    let herder_config = HerderConfig {
+        quorum_set: config.trust.quorum_set.clone(),
+        is_validator: config.is_validator,
+        leader_weights: leader_weights(config),
+    };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
-    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder);
+    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
     let (published, events) = (Published::new(consensus.node_view()), Events::default());
     let metrics = Arc::new(Metrics::new());
     let state = HttpState {
@@ -168,8 +177,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         events: events.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let http_config =
-        HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: Limits::default() };
+    let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: Limits::default() };
     let http = http::start(&http_config, state)?;
     let (stop, stopped) = async_channel::bounded(1);
     let (ended_sender, ended) = async_channel::bounded::<()>(1);

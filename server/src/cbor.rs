@@ -175,15 +175,15 @@ mod tests {
         assert_eq!(bytes, b"\xa2\x61a\x01\x61b\xf6");
         assert_eq!(decode::<Small>(&bytes, 100).unwrap(), small);
         let refused: [&[u8]; 10] = [
-            b"\xa2\x61b\xf6\x61a\x01",          // other key order
-            b"\xa2\x61a\x18\x01\x61b\xf6",      // not the shortest number
-            b"\xa1\x61a\x01",                   // a field left out
-            b"\xbf\x61a\x01\x61b\xf6\xff",      // indefinite map
-            b"\xa2\x61a\x01\x61b\xf6\x00",      // trailing byte
-            b"\xc1\xa2\x61a\x01\x61b\xf6",      // tag
-            b"\xa2\x61a\x01\x61b\xf7",          // undefined for null
+            b"\xa2\x61b\xf6\x61a\x01",                 // other key order
+            b"\xa2\x61a\x18\x01\x61b\xf6",             // not the shortest number
+            b"\xa1\x61a\x01",                          // a field left out
+            b"\xbf\x61a\x01\x61b\xf6\xff",             // indefinite map
+            b"\xa2\x61a\x01\x61b\xf6\x00",             // trailing byte
+            b"\xc1\xa2\x61a\x01\x61b\xf6",             // tag
+            b"\xa2\x61a\x01\x61b\xf7",                 // undefined for null
             b"\xa2\x61a\x01\x61b\x9a\xff\xff\xff\xff", // a length the input cannot hold
-            b"\xa3\x61a\x01\x61b\xf6\x61c\x00", // unknown field
+            b"\xa3\x61a\x01\x61b\xf6\x61c\x00",        // unknown field
             b"",
         ];
         for bytes in refused {

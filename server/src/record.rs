@@ -152,6 +152,23 @@ impl Records {
         Ok(Self::over(file, path))
     }
 
+    /// Opens a recording that may still grow, after what was read of it before: from where [`Records::offset`] said.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open_at(path: &Path, offset: u64) -> Result<Self, RecordError> {
+        let failed = |source| RecordError::Io { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(failed)?;
+        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        Ok(Self { offset, ..Self::over(file, path) })
+    }
+
+    /// Where the next record begins: after the last one that was read whole.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     fn over(file: File, path: &Path) -> Self {
         Self { path: path.to_owned(), file: BufReader::new(file), offset: 0, torn: 0, ended: false }
     }

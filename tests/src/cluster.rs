@@ -4,12 +4,13 @@
 
 use fba_server::cli::client::{Client, NodeArgs};
 use fba_server::cli::events::wait_for_ledger;
-use fba_server::cli::network_init::{Args, NetworkFiles, Plan, Ports, network_init};
+use fba_server::cli::network_init::{Args, NetworkFiles, NodeFiles, Plan, Ports, network_init};
 use fba_server::demo::{NodeProcess, free_ports};
 use fba_server::http::dto;
-use fba_server::key::{NetworkId, SecretKey};
+use fba_server::key::{NetworkId, SecretKey, node_strkey};
 use fba_server::ledger::Parameters;
 use fba_server::store::key_file;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -88,6 +89,36 @@ impl Cluster {
         .expect("a network can be made");
         let nodes = files.nodes.iter().map(|_| None).collect();
         Self { files, nodes, program: program.to_owned(), _folder: None }
+    }
+
+    /// Adds a server that only watches, with a key of its own, connected to every validator. Returns its index; it
+    /// does not run yet.
+    ///
+    /// # Panics
+    /// When its files cannot be made.
+    pub fn add_follower(&mut self, name: &str) -> usize {
+        let _held = PORTS.lock().expect("no test panics while it holds the ports");
+        let (quic, http) = next_ports(1).first().copied().expect("one pair was asked for");
+        let model = self.files.nodes.first().expect("a network has a validator");
+        let folder = model.folder.with_file_name(name);
+        std::fs::create_dir(&folder).expect("a folder for the follower");
+        let key = SecretKey::generate().expect("randomness");
+        key_file::create_new(&folder.join("node.key"), &key, true).expect("a key file");
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let files = NodeFiles {
+            name: name.to_owned(),
+            home_domain: String::new(),
+            node: key.node_id(),
+            config: folder.join("node.toml"),
+            folder,
+            listen: loopback(quic),
+            http: loopback(http),
+        };
+        let text = std::fs::read_to_string(&model.config).expect("a validator's configuration");
+        std::fs::write(&files.config, follower_config(&text, &files)).expect("a configuration can be written");
+        self.files.nodes.push(files);
+        self.nodes.push(None);
+        self.nodes.len() - 1
     }
 
     /// Starts every server that does not run.
@@ -243,6 +274,31 @@ pub fn client(url: &str) -> Client {
 #[must_use]
 pub fn node(client: &Client) -> dto::Node {
     client.get("/v1/node").expect("the server answers")
+}
+
+/// A validator's configuration, made that of a follower: it trusts and calls the same nodes.
+fn follower_config(text: &str, files: &NodeFiles) -> String {
+    let own = |line: &str| match line.split_once(" = ") {
+        Some(("node_public_key", _)) => format!("node_public_key = \"{}\"", node_strkey(files.node)),
+        Some(("node_is_validator", _)) => "node_is_validator = false".to_owned(),
+        Some(("listen", _)) => format!("listen = \"{}\"", files.listen),
+        Some(("http", _)) => format!("http = \"{}\"", files.http),
+        Some(_) | None => line.to_owned(),
+    };
+    // What is below the first table is trust, the same for everybody.
+    let (head, trust) = text.split_once("\n[[").expect("a configuration names whom it trusts");
+    let head: Vec<String> = head.lines().filter(|line| !line.starts_with("home_domain")).map(own).collect();
+    format!("{}\n\n[[{trust}", head.join("\n"))
+}
+
+/// A port from which on `count` servers find theirs free, and HTTP 1000 above.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn base_port(count: usize) -> u16 {
+    let _held = PORTS.lock().expect("no test panics while it holds the ports");
+    next_ports(count).first().expect("a server needs a port").0
 }
 
 /// Ports nobody else in this process was given: each network starts where the last one ended.

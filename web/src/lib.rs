@@ -36,12 +36,7 @@ fn embedded(path: &str) -> Option<Asset> {
     struct Files;
 
     let file = Files::get(path)?;
-    let digest: String = file
-        .metadata
-        .sha256_hash()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest: String = file.metadata.sha256_hash().iter().map(|byte| format!("{byte:02x}")).collect();
     Some(Asset {
         bytes: file.data,
         content_type: content_type(path),
@@ -76,9 +71,7 @@ mod tests {
 
     /// The addresses that the page names in `src` and `href`.
     fn linked(page: &str) -> Vec<&str> {
-        page.split(['"', '\''])
-            .filter(|text| text.starts_with("./"))
-            .collect()
+        page.split(['"', '\'']).filter(|text| text.starts_with("./")).collect()
     }
 
     #[test]
@@ -106,43 +99,21 @@ mod tests {
     fn the_page_has_no_inline_script_or_style() {
         let page = asset("").expect("the page is embedded");
         let text = String::from_utf8(page.bytes.into_owned()).expect("HTML is UTF-8");
-        assert!(
-            !text.contains("<style") && !text.contains("style="),
-            "{text}"
-        );
-        assert!(
-            text.split("<script")
-                .skip(1)
-                .all(|tag| tag.starts_with(" type=\"module\"")),
-            "{text}"
-        );
-        assert!(
-            text.split("<script")
-                .skip(1)
-                .all(|tag| tag.contains("src=")),
-            "{text}"
-        );
+        assert!(!text.contains("<style") && !text.contains("style="), "{text}");
+        assert!(text.split("<script").skip(1).all(|tag| tag.starts_with(" type=\"module\"")), "{text}");
+        assert!(text.split("<script").skip(1).all(|tag| tag.contains("src=")), "{text}");
     }
 
     #[test]
     fn an_etag_is_quoted_and_differs_between_files() {
-        let (page, icon) = (
-            asset("").expect("embedded"),
-            asset("favicon.svg").expect("embedded"),
-        );
+        let (page, icon) = (asset("").expect("embedded"), asset("favicon.svg").expect("embedded"));
         assert!(page.etag.starts_with('"') && page.etag.ends_with('"') && page.etag.len() == 66);
         assert_ne!(page.etag, icon.etag);
     }
 
     #[test]
     fn an_unknown_path_is_not_the_page() {
-        for path in [
-            "nowhere",
-            "/v1/node",
-            "../Cargo.toml",
-            "//index.html",
-            "assets",
-        ] {
+        for path in ["nowhere", "/v1/node", "../Cargo.toml", "//index.html", "assets"] {
             assert_eq!(asset(path), None, "{path}");
         }
     }

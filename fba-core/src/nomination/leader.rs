@@ -18,37 +18,19 @@ struct Round<'a> {
 /// The number by which `node` is ranked as a leader of the round (N2).
 #[must_use]
 pub fn priority(slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
-    Round {
-        slot,
-        previous,
-        round,
-    }
-    .hash(Tag::Priority, &[&ED25519, &node.0])
+    Round { slot, previous, round }.hash(Tag::Priority, &[&ED25519, &node.0])
 }
 
 /// The number a node's weight is held against (N2): at or below, it is in the neighbourhood of the round.
 #[must_use]
 pub fn neighborhood(slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
-    Round {
-        slot,
-        previous,
-        round,
-    }
-    .hash(Tag::Neighborhood, &[&ED25519, &node.0])
+    Round { slot, previous, round }.hash(Tag::Neighborhood, &[&ED25519, &node.0])
 }
 
 /// The number by which one leader's values are ranked in the round (N7).
 #[must_use]
 pub fn value_hash(slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64 {
-    Round {
-        slot,
-        previous,
-        round,
-    }
-    .hash(
-        Tag::Value,
-        &[&length(value), value.as_bytes(), padding(value)],
-    )
+    Round { slot, previous, round }.hash(Tag::Value, &[&length(value), value.as_bytes(), padding(value)])
 }
 
 /// The kind of key that stands before a node's key bytes.
@@ -74,17 +56,12 @@ impl Round<'_> {
         hasher.update(self.round.to_be_bytes());
         subject.iter().for_each(|part| hasher.update(part));
         let digest: [u8; 32] = hasher.finalize().into();
-        digest
-            .iter()
-            .take(8)
-            .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+        digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
     }
 }
 
 fn length(value: &Value) -> [u8; 4] {
-    u32::try_from(value.as_bytes().len())
-        .unwrap_or(u32::MAX)
-        .to_be_bytes()
+    u32::try_from(value.as_bytes().len()).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 /// Zeros up to the next multiple of four.
@@ -120,11 +97,7 @@ pub(super) fn elect(
         for (node, weight) in &weights {
             // N2, N4
             let near = driver.neighborhood(slot, previous, round, *node) <= *weight;
-            let priority = if near {
-                driver.priority(slot, previous, round, *node)
-            } else {
-                0
-            };
+            let priority = if near { driver.priority(slot, previous, round, *node) } else { 0 };
             if priority > top {
                 top = priority;
                 elected.clear();
@@ -144,11 +117,8 @@ pub(super) fn elect(
 
 /// N3: everybody whose weight is not 0.
 fn weights(local: NodeId, others: &Others, driver: &impl Driver) -> BTreeMap<NodeId, u64> {
-    let mut weights: BTreeMap<NodeId, u64> = others
-        .nodes()
-        .into_iter()
-        .map(|node| (node, driver.weight(node, others)))
-        .collect();
+    let mut weights: BTreeMap<NodeId, u64> =
+        others.nodes().into_iter().map(|node| (node, driver.weight(node, others))).collect();
     weights.insert(local, driver.own_weight());
     weights.retain(|_, weight| *weight > 0);
     weights

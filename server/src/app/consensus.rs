@@ -5,7 +5,7 @@
 
 use super::AppError;
 use super::show::{self, Showing};
-use crate::herder::{Batch, Commit, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome};
+use crate::herder::{Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome};
 use crate::http::{self, Events, NodeView, Published, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
 use crate::record::{Record, Recorder};
@@ -16,12 +16,15 @@ use crate::wire::Message;
 use async_channel::{Receiver, Sender};
 use futures::{FutureExt, pin_mut, select_biased};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Inputs handled before a batch is carried out: bounds how long the first of them waits.
-const BATCH_INPUTS_MAX: usize = 1024;
+/// Inputs of each kind handled before a batch is carried out: bounds how long the first of them waits.
+const BATCH_VOTES_MAX: usize = 512;
+const BATCH_PAYLOAD_MAX: usize = 64;
+const BATCH_REQUESTS_MAX: usize = 512;
 
 /// The thread wakes at least this often, so that what it shows is never older.
 const IDLE_WAKEUP: Duration = Duration::from_millis(500);
@@ -41,6 +44,7 @@ pub(super) struct Links {
 }
 
 /// What woke the thread.
+#[expect(clippy::large_enum_variant, reason = "one at a time, taken apart as soon as it is made")]
 enum Woken {
     Overlay(Event),
     Request(Request),
@@ -56,6 +60,7 @@ pub(super) struct Consensus {
     overlay: Arc<Overlay>,
     sequence: Arc<AtomicU64>,
     recorder: Option<Recorder>,
+    data_dir: PathBuf,
     started: Instant,
     tickets: BTreeMap<Ticket, Sender<SubmitOutcome>>,
     next_ticket: u64,
@@ -70,8 +75,10 @@ impl Consensus {
         overlay: Arc<Overlay>,
         sequence: Arc<AtomicU64>,
         recorder: Option<Recorder>,
+        data_dir: PathBuf,
     ) -> Self {
         Self {
+            data_dir,
             herder,
             reader: store.reader(),
             store,
@@ -105,6 +112,7 @@ impl Consensus {
     pub(super) async fn run(mut self, links: Links) -> Result<(), AppError> {
         let now = self.now();
         self.herder.handle(now, Input::Start);
+        self.overlay.set_wanted(&self.herder.transitive_quorum());
         self.carry_out()?;
         loop {
             match self.wait(&links).await {
@@ -137,15 +145,19 @@ impl Consensus {
         }
     }
 
+    /// Votes first, but a flood of them must not keep out the payload they need, nor clients.
     fn take_what_is_there(&mut self, links: &Links) -> Result<(), AppError> {
-        for _ in 0..BATCH_INPUTS_MAX {
-            if let Ok(event) = links.votes.try_recv().or_else(|_| links.payload.try_recv()) {
-                self.overlay_event(event)?;
-            } else if let Ok(request) = links.requests.try_recv() {
-                self.request(request);
-            } else {
-                break;
-            }
+        for _ in 0..BATCH_VOTES_MAX {
+            let Ok(event) = links.votes.try_recv() else { break };
+            self.overlay_event(event)?;
+        }
+        for _ in 0..BATCH_PAYLOAD_MAX {
+            let Ok(event) = links.payload.try_recv() else { break };
+            self.overlay_event(event)?;
+        }
+        for _ in 0..BATCH_REQUESTS_MAX {
+            let Ok(request) = links.requests.try_recv() else { break };
+            self.request(request);
         }
         self.wake();
         Ok(())
@@ -207,7 +219,9 @@ impl Consensus {
         let now = self.now();
         let Batch { first, commit, then, notices, reads, fatal } = self.herder.flush(now);
         if let Some(divergence) = fatal {
-            return Err(AppError::Diverged(Box::new(divergence)));
+            self.tell(&notices);
+            let evidence = self.keep_evidence(&divergence);
+            return Err(AppError::Diverged { divergence: Box::new(divergence), evidence });
         }
         self.send(first);
         // "Queued" and "refused" promise nothing, so they need not wait for the disk.
@@ -220,6 +234,22 @@ impl Consensus {
         self.answer(&notices, |outcome| matches!(outcome, TicketOutcome::Closed { .. }));
         self.tell(&notices);
         Ok(())
+    }
+
+    /// Writes the statements that decided otherwise into a recording in the data folder.
+    fn keep_evidence(&self, divergence: &Divergence) -> String {
+        let path = self.data_dir.join(format!("diverged-{}.recording", divergence.slot));
+        let kept = Recorder::open(&path).and_then(|mut recorder| {
+            for signed in &divergence.evidence {
+                let record = Record { at_unix_ms: unix_ms(), from: signed.statement.node, signed: signed.clone() };
+                recorder.record(&record)?;
+            }
+            recorder.flush()
+        });
+        match kept {
+            Ok(()) => format!("the statements that decided it are in {}", path.display()),
+            Err(error) => format!("the statements that decided it could not be kept: {error}"),
+        }
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<(), AppError> {

@@ -175,6 +175,9 @@ fn base(named: &str) -> Result<String, CliError> {
     if named.starts_with("https://") {
         return Err(wrong("this command speaks plain HTTP; use a proxy or a tunnel"));
     }
+    if named.contains("://") && !named.starts_with("http://") {
+        return Err(wrong("only http:// is spoken here"));
+    }
     let bare = named.strip_prefix("http://").unwrap_or(named).trim_end_matches('/');
     let uri = format!("http://{bare}");
     let parsed: ureq::http::Uri = uri.parse().map_err(|_| wrong("it does not parse"))?;
@@ -206,7 +209,7 @@ mod tests {
         ] {
             assert_eq!(base(named).unwrap(), expected);
         }
-        for named in ["https://x", "http://", "x/y", "a b", ""] {
+        for named in ["https://x", "http://", "ftp://x", "x/y", "a b", ""] {
             assert_eq!(base(named).unwrap_err().exit, Exit::Usage, "{named}");
         }
     }

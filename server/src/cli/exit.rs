@@ -49,7 +49,8 @@ impl From<Exit> for ExitCode {
 pub struct CliError {
     /// The exit code; never [`Exit::Good`].
     pub exit: Exit,
-    /// What, where, the rule and a way out. May have several lines; has no trailing newline.
+    /// What, where, the rule and a way out. May have several lines; has no trailing newline. Empty when there is nothing
+    /// to tell.
     pub message: String,
 }
 
@@ -68,6 +69,12 @@ impl CliError {
     #[must_use]
     pub fn io(doing: impl fmt::Display, error: &std::io::Error) -> Self {
         Self::new(Exit::of_io(error), format_args!("{doing}: {error}"))
+    }
+
+    /// The reader of our output went away (`fba … | head`): the end, but nothing to complain of.
+    #[must_use]
+    pub fn nobody_reads() -> Self {
+        Self::new(Exit::Io, "")
     }
 }
 

@@ -31,7 +31,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     print(&if args.json {
         format!("{}\n", serde_json::json!({ "public_key": public, "file": file }))
     } else {
-        format!("{public}\nthe seed is in {file}: keep it secret, keep a copy offline, and never use it on two nodes\n")
+        let more =
+            if args.account { "keep a copy offline" } else { "keep a copy offline, and never use it on two nodes" };
+        format!("{public}\nthe seed is in {file}: keep it secret, {more}\n")
     })
 }
 

@@ -74,10 +74,18 @@ pub fn main() -> ExitCode {
     match dispatch(&cli.command) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            if !error.message.is_empty() {
+                complain(&error);
+            }
             error.exit.into()
         }
     }
+}
+
+fn complain(error: &CliError) {
+    use std::io::Write;
+    // Nobody to tell if even that cannot be written.
+    let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
 fn dispatch(command: &Command) -> Result<Exit, CliError> {

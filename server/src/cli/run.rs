@@ -1,7 +1,7 @@
 //! `fba run`: one server, until it is told to stop.
 
 use crate::app::{self, AppError, Options};
-use crate::cli::exit::{CliError, Exit};
+use crate::cli::exit::{CliError, Exit, print};
 use crate::cli::signing::key_error;
 use crate::config::{Config, Keys};
 use crate::store::StoreError;
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let options = Options { record: args.record.clone() };
     let running = app::start(&config, &options).map_err(|error| cli_error(&error))?;
     tracing::info!(quic = %running.overlay_address(), http = %running.http_address(), "started");
-    println!("{SERVING}http://{}", running.http_address());
+    print(&format!("{SERVING}http://{}\n", running.http_address()))?;
     crate::runtime::block_on(either(&stopped, &running.ended));
     tracing::info!("stopping");
     running.stop().map_err(|error| cli_error(&error))
@@ -92,7 +92,7 @@ fn cli_error(error: &AppError) -> CliError {
         AppError::Restore(_) => Exit::Data,
         AppError::Overlay(_) | AppError::Http(_) => Exit::Unavailable,
         AppError::Record(_) | AppError::Thread(_) => Exit::Io,
-        AppError::Diverged(_) => Exit::No,
+        AppError::Diverged { .. } => Exit::No,
     };
     CliError::new(exit, error)
 }
@@ -100,7 +100,7 @@ fn cli_error(error: &AppError) -> CliError {
 fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Io { source, .. } => Exit::of_io(source),
-        StoreError::Lock(_) => Exit::Unavailable,
+        StoreError::Lock(_) | StoreError::SqliteTooOld { .. } | StoreError::Setting { .. } => Exit::Unavailable,
         StoreError::OtherNetwork { .. } | StoreError::OtherNode { .. } => Exit::Config,
         StoreError::NotOurs { .. }
         | StoreError::NewerSchema { .. }
@@ -108,6 +108,5 @@ fn store_exit(error: &StoreError) -> Exit {
         | StoreError::Corrupt { .. }
         | StoreError::MayNotVote { .. } => Exit::Data,
         StoreError::Sqlite { .. } | StoreError::Poisoned => Exit::Io,
-        _ => Exit::Unavailable,
     }
 }

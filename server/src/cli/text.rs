@@ -8,10 +8,13 @@ use std::io::{self, IsTerminal, Write};
 /// Prints one line to standard output.
 ///
 /// # Errors
-/// [`Exit::Io`] if standard output cannot be written, a closed pipe included.
+/// [`Exit::Io`] if standard output cannot be written, a closed pipe included: a command without end has to notice.
 pub fn say(line: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| CliError::io("writing the output", &error))
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| {
+        let closed = error.kind() == io::ErrorKind::BrokenPipe;
+        if closed { CliError::nobody_reads() } else { CliError::io("writing the output", &error) }
+    })
 }
 
 /// Prints `value` as JSON.

@@ -134,7 +134,7 @@ fn wrong_plain_values_are_refused_with_their_line() {
 }
 
 #[test]
-fn wrong_organisations_and_validators_are_refused_with_their_line() {
+fn wrong_organisations_are_refused_with_their_line() {
     assert_refused(
         GOOD,
         &[
@@ -191,6 +191,15 @@ fn wrong_organisations_and_validators_are_refused_with_their_line() {
                 17,
                 "bob.example has no validators",
             ),
+        ],
+    );
+}
+
+#[test]
+fn wrong_validators_are_refused_with_their_line() {
+    assert_refused(
+        GOOD,
+        &[
             (
                 "validator of nobody",
                 "home_domain = \"bob.example\"\npublic_key",

@@ -3,6 +3,7 @@
 use crate::cli::run::SERVING;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -75,44 +76,24 @@ impl NodeProcess {
     ///
     /// # Errors
     /// When it cannot be started, ends early or does not serve in time; the message holds the end of its log.
-    pub fn spawn(
-        program: &Path,
-        name: &str,
-        config: &Path,
-        log: &Path,
-        extra: &[&str],
-    ) -> Result<Self, ChildError> {
-        let log_error = |source| ChildError::Log {
-            path: log.to_owned(),
-            source,
-        };
-        let stderr = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .map_err(log_error)?;
+    pub fn spawn(program: &Path, name: &str, config: &Path, log: &Path, extra: &[&str]) -> Result<Self, ChildError> {
+        let log_error = |source| ChildError::Log { path: log.to_owned(), source };
+        let stderr = File::options().create(true).append(true).open(log).map_err(log_error)?;
         let mut child = Command::new(program)
             .arg("run")
             .arg(config)
             .arg("--until-stdin-closes")
             .args(extra)
+            // Ctrl-C in the terminal is for us alone: we stop the servers, in our own order.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
-            .map_err(|source| ChildError::Spawn {
-                program: program.display().to_string(),
-                source,
-            })?;
+            .map_err(|source| ChildError::Spawn { program: program.display().to_string(), source })?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take();
-        let mut node = Self {
-            name: name.to_owned(),
-            url: String::new(),
-            log: log.to_owned(),
-            child,
-            stdin,
-        };
+        let mut node = Self { name: name.to_owned(), url: String::new(), log: log.to_owned(), child, stdin };
         let lines = stdout.map(first_serving_line);
         match lines.map(|lines| lines.recv_timeout(START_WITHIN)) {
             Some(Ok(Some(url))) => {
@@ -120,10 +101,7 @@ impl NodeProcess {
                 Ok(node)
             }
             Some(Ok(None)) => Err(node.died()),
-            Some(Err(_)) | None => Err(ChildError::Late {
-                name: name.to_owned(),
-                log: log.to_owned(),
-            }),
+            Some(Err(_)) | None => Err(ChildError::Late { name: name.to_owned(), log: log.to_owned() }),
         }
     }
 
@@ -168,16 +146,8 @@ impl NodeProcess {
     }
 
     fn died(&mut self) -> ChildError {
-        let status = self
-            .child
-            .wait()
-            .map_or_else(|error| error.to_string(), |status| status.to_string());
-        ChildError::Died {
-            name: self.name.clone(),
-            status,
-            log: self.log.clone(),
-            tail: self.log_tail(),
-        }
+        let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        ChildError::Died { name: self.name.clone(), status, log: self.log.clone(), tail: self.log_tail() }
     }
 
     fn kill_and_reap(&mut self) {

@@ -40,10 +40,7 @@ impl Payers {
         count: usize,
         salt: u64,
     ) -> Result<Self, CliError> {
-        let keys: Vec<SecretKey> = (0u64..)
-            .take(count)
-            .map(|i| derived_key(root, salt, i))
-            .collect();
+        let keys: Vec<SecretKey> = (0u64..).take(count).map(|i| derived_key(root, salt, i)).collect();
         let root_id = AccountId::of(root);
         for keys in keys.chunks(ACCOUNTS_PER_TRANSACTION) {
             let missing: Vec<Operation> = keys
@@ -51,10 +48,7 @@ impl Payers {
                 .map(AccountId::of)
                 .filter_map(|account| match find_account(client, account) {
                     Ok(Some(_)) => None,
-                    Ok(None) => Some(Ok(Operation::CreateAccount {
-                        account,
-                        balance: STARTING_BALANCE,
-                    })),
+                    Ok(None) => Some(Ok(Operation::CreateAccount { account, balance: STARTING_BALANCE })),
                     Err(error) => Some(Err(error)),
                 })
                 .collect::<Result<_, _>>()?;
@@ -67,7 +61,7 @@ impl Payers {
                 .expect("at most a hundred operations, none with amount zero");
             match client.submit(signed.bytes(), Some(CLOSE_WITHIN))? {
                 TransactionStatus::Closed(closed) if closed.result.success => {}
-                other => {
+                other @ (TransactionStatus::Pending { .. } | TransactionStatus::Closed(_)) => {
                     let message = format!("the accounts of the load could not be opened: {other:?}");
                     return Err(CliError::new(Exit::Unavailable, message));
                 }
@@ -183,10 +177,7 @@ impl Payer {
             Some(sequence) => sequence,
             None => next_sequence(&self.client, from)?,
         };
-        let payment = Operation::Payment {
-            to: self.to,
-            amount: 1,
-        };
+        let payment = Operation::Payment { to: self.to, amount: 1 };
         let transaction = Transaction::new(from, sequence, vec![payment]);
         let signed = SignedTransaction::build(self.network, transaction, &[&self.key])
             .expect("one payment of one unit is well-formed");
@@ -206,17 +197,12 @@ fn find_account(client: &Client, account: AccountId) -> Result<Option<Account>, 
 /// When the node does not answer, or there is no such account.
 pub fn next_sequence(client: &Client, account: AccountId) -> Result<u64, CliError> {
     let found = find_account(client, account)?;
-    found.map(|account| account.next_sequence).ok_or_else(|| {
-        CliError::new(Exit::No, format!("account {account} does not exist on this network"))
-    })
+    found
+        .map(|account| account.next_sequence)
+        .ok_or_else(|| CliError::new(Exit::No, format!("account {account} does not exist on this network")))
 }
 
 fn derived_key(root: &SecretKey, salt: u64, index: u64) -> SecretKey {
-    let seed = sha256(&[
-        b"fba load account",
-        root.to_strkey().as_bytes(),
-        &salt.to_be_bytes(),
-        &index.to_be_bytes(),
-    ]);
+    let seed = sha256(&[b"fba load account", root.to_strkey().as_bytes(), &salt.to_be_bytes(), &index.to_be_bytes()]);
     SecretKey::from_seed(&seed.0)
 }

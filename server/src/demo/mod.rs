@@ -12,9 +12,11 @@ pub use ports::{PortError, free_ports};
 use crate::cli::client::{Client, NodeArgs};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::network_init::{self, NetworkFiles, Plan, Ports, network_init};
+use crate::cli::text::say;
 use crate::http::dto;
 use crate::key::{NetworkId, SecretKey};
 use crate::store::key_file;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,33 +60,39 @@ pub struct Args {
 /// # Errors
 /// When the network cannot be made or started, or did not do what it should.
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
-        .map_err(|error| CliError::new(Exit::Io, format!("cannot listen for Ctrl-C: {error}")))?;
+    if let Some(folder) = &args.dir {
+        return run_in(args, folder);
+    }
     let temporary = tempfile::Builder::new()
         .prefix("fba-demo-")
         .tempdir()
         .map_err(|error| CliError::io("making a temporary folder for the demo", &error))?;
-    let folder = args.dir.as_deref().unwrap_or(temporary.path());
+    run_in(args, temporary.path())
+}
+
+fn run_in(args: &Args, folder: &Path) -> Result<(), CliError> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
+        .map_err(|error| CliError::new(Exit::Io, format!("cannot listen for Ctrl-C: {error}")))?;
     let files = prepare(args, folder)?;
-    println!("network of {} servers in {}", files.nodes.len(), folder.display());
-    let program = std::env::current_exe()
-        .map_err(|error| CliError::io("finding this program's own file", &error))?;
+    say(&format!("network of {} servers in {}", files.nodes.len(), folder.display()))?;
+    let program = std::env::current_exe().map_err(|error| CliError::io("finding this program's own file", &error))?;
     let mut nodes = start_all(&program, &files)?;
     let clients = nodes.iter().map(|node| client(&node.url)).collect::<Result<Vec<_>, _>>()?;
+    say("all have started; waiting until they are in sync …")?;
     wait_until_synced(&mut nodes, &clients, &interrupted)?;
-    introduce(&nodes, &files, folder);
+    if !interrupted.load(Ordering::SeqCst) {
+        say(&introduction(&nodes, &files, folder))?;
+    }
     let load = match args.load {
-        rate if rate > 0.0 && !interrupted.load(Ordering::SeqCst) => {
-            Some(start_load(&clients, &files, rate)?)
-        }
+        rate if rate > 0.0 && !interrupted.load(Ordering::SeqCst) => Some(start_load(&clients, &files, rate)?),
         _ => None,
     };
-    let outcome = show(args, &mut nodes, &interrupted);
+    let outcome = show(args, &mut nodes, &interrupted)?;
     let submitted = load.as_ref().map_or(0, Load::submitted);
     drop(load);
-    println!("stopping {} servers …", nodes.len());
+    let stopping = say(&format!("stopping {} servers …", nodes.len()));
     let mut killed = 0;
     // All are asked first, so that they stop side by side.
     for node in &mut nodes {
@@ -97,13 +105,14 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             killed += 1;
         }
     }
+    stopping?;
     outcome.report(submitted, killed)
 }
 
 /// The network in `folder`: made now, or found there from an earlier run.
 fn prepare(args: &Args, folder: &Path) -> Result<NetworkFiles, CliError> {
     if let Some(files) = NetworkFiles::open(folder)? {
-        println!("found a network in {}: starting it again", folder.display());
+        say(&format!("found a network in {}: starting it again, as it was made", folder.display()))?;
         return Ok(files);
     }
     let plan = Plan::of(&network_init::Args {
@@ -137,11 +146,7 @@ fn start_all(program: &Path, files: &NetworkFiles) -> Result<Vec<NodeProcess>, C
         .collect()
 }
 
-fn wait_until_synced(
-    nodes: &mut [NodeProcess],
-    clients: &[Client],
-    interrupted: &AtomicBool,
-) -> Result<(), CliError> {
+fn wait_until_synced(nodes: &mut [NodeProcess], clients: &[Client], interrupted: &AtomicBool) -> Result<(), CliError> {
     let deadline = Instant::now() + SYNC_WITHIN;
     for (node, client) in nodes.iter_mut().zip(clients) {
         while !is_synced(client) {
@@ -173,38 +178,36 @@ fn is_synced(client: &Client) -> bool {
     client.get::<dto::Node>("/v1/node").is_ok_and(|node| node.sync.state == "synced")
 }
 
-/// Tells what runs where, and what to try.
-fn introduce(nodes: &[NodeProcess], files: &NetworkFiles, folder: &Path) {
-    println!("all {} servers are in sync\n", nodes.len());
+/// What runs where, and what to try.
+fn introduction(nodes: &[NodeProcess], files: &NetworkFiles, folder: &Path) -> String {
+    let mut text = format!("all {} servers are in sync\n\n", nodes.len());
     let width = nodes.iter().map(|node| node.name.len()).max().unwrap_or(0);
     for node in nodes {
-        println!("  {:width$}  {}  pid {}", node.name, node.url, node.id());
+        let _infallible = writeln!(text, "  {:width$}  {}  pid {}", node.name, node.url, node.id());
     }
     let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else {
-        return;
+        return text;
     };
-    let config = files
-        .nodes
-        .last()
-        .map(|node| node.config.display().to_string())
-        .unwrap_or_default();
-    println!("\nOpen an address in a browser, or in another terminal:");
-    println!("  export FBA_NODE={}", first.url);
-    println!("  fba status                       who agrees, who is missing");
-    println!(
-        "  fba pay --key {} --to G… --amount 100 --wait",
-        folder.join("root.key").display()
+    let config = files.nodes.last().map(|node| node.config.display().to_string()).unwrap_or_default();
+    let (url, root, pid) = (&first.url, folder.join("root.key"), last.id());
+    let root = root.display();
+    let _infallible = write!(
+        text,
+        "\nOpen an address in a browser, or in another terminal (fba is `cargo run --release --`, or target/release/fba):\n\
+         \x20 export FBA_NODE={url}\n\
+         \x20 fba status                         who this is, and is it in sync\n\
+         \x20 fba keygen --account --out me.key  prints your account, G…\n\
+         \x20 fba pay --key {root} --to G… --amount 100 --wait\n\
+         \x20 kill -9 {pid:<26} the others go on\n\
+         \x20 fba run {config}\n\
+         \x20                                    … and it returns\n\
+         Ctrl-C here stops everything.\n"
     );
-    println!("  kill -9 {:<24} the others go on", last.id());
-    println!("  fba run {config}");
-    println!("                                   … and it returns");
-    println!("(fba is `cargo run --release --`, or target/release/fba.)  Ctrl-C stops everything.\n");
+    text
 }
 
 fn start_load(clients: &[Client], files: &NetworkFiles, rate: f64) -> Result<Load, CliError> {
-    let first = clients
-        .first()
-        .ok_or_else(|| CliError::new(Exit::Usage, "a network needs at least one server"))?;
+    let first = clients.first().ok_or_else(|| CliError::new(Exit::Usage, "a network needs at least one server"))?;
     let root = root_key(files)?;
     let network = NetworkId::of_passphrase(&files.passphrase);
     let payers = Payers::open(first, network, &root, PAYERS, 0)?;
@@ -216,37 +219,32 @@ fn root_key(files: &NetworkFiles) -> Result<SecretKey, CliError> {
 }
 
 /// The live table, until time is over or Ctrl-C.
-fn show(args: &Args, nodes: &mut [NodeProcess], interrupted: &AtomicBool) -> Outcome {
+fn show(args: &Args, nodes: &mut [NodeProcess], interrupted: &AtomicBool) -> Result<Outcome, CliError> {
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
     let urls: Vec<String> = nodes.iter().map(|node| node.url.clone()).collect();
     let clients: Vec<Client> = urls.iter().filter_map(|url| client(url).ok()).collect();
     let events = table::follow(clients);
     let mut board = Board::new(&names);
-    let deadline = args
-        .run_for
-        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let deadline = args.run_for.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut gone = vec![false; nodes.len()];
-    println!("{}", board.heading());
+    say(&board.heading())?;
     while !interrupted.load(Ordering::SeqCst) && deadline.is_none_or(|end| Instant::now() < end) {
         match events.recv_timeout(Duration::from_millis(200)) {
             Ok(Event::Closed { node, ledger }) => board.closed(node, &ledger),
-            Ok(Event::Lost { node }) => board.lost(node),
-            Ok(Event::Back { node }) => board.back(node),
+            Ok(Event::Lost { node }) => board.lost(node)?,
+            Ok(Event::Back { node }) => board.back(node)?,
             Err(_) => {}
         }
         for (index, (node, gone)) in nodes.iter_mut().zip(&mut gone).enumerate() {
             if let (false, Some(status)) = (*gone, node.ended()) {
                 *gone = true;
-                board.lost(index);
-                println!("{} stopped ({status}); its log: {}", node.name, node.log.display());
+                board.lost(index)?;
+                say(&format!("{} stopped ({status}); its log: {}", node.name, node.log.display()))?;
             }
         }
-        board.print_finished();
+        board.print_finished()?;
     }
-    Outcome {
-        board: board.summary(),
-        timed: args.run_for.is_some(),
-    }
+    Ok(Outcome { board: board.summary(), timed: args.run_for.is_some() })
 }
 
 /// What the demo showed.
@@ -259,10 +257,10 @@ impl Outcome {
     /// Prints the summary; an error if the network did not do its job.
     fn report(&self, submitted: u64, killed: usize) -> Result<(), CliError> {
         let board = &self.board;
-        println!("\nledgers closed by all   {}", board.complete);
-        println!("median interval         {}", board.median_interval_text());
-        println!("transactions            {} submitted, {} in ledgers", submitted, board.transactions);
-        println!("header hashes           {}", board.hashes_text());
+        say(&format!("\nledgers closed by all   {}", board.complete))?;
+        say(&format!("median interval         {}", board.median_interval_text()))?;
+        say(&format!("transactions            {} submitted, {} in ledgers", submitted, board.transactions))?;
+        say(&format!("header hashes           {}", board.hashes_text()))?;
         if board.differing > 0 {
             let message = "servers closed different ledgers under one number: this is a fork";
             return Err(CliError::new(Exit::No, message));

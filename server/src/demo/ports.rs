@@ -81,14 +81,8 @@ fn range(base: u16, count: usize) -> Option<Vec<(u16, u16)>> {
 
 fn check((quic, http): (u16, u16)) -> Result<(), PortError> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    UdpSocket::bind(at(quic)).map_err(|_| PortError::InUse {
-        port: quic,
-        what: "UDP",
-    })?;
-    TcpListener::bind(at(http)).map_err(|_| PortError::InUse {
-        port: http,
-        what: "TCP",
-    })?;
+    UdpSocket::bind(at(quic)).map_err(|_| PortError::InUse { port: quic, what: "UDP" })?;
+    TcpListener::bind(at(http)).map_err(|_| PortError::InUse { port: http, what: "TCP" })?;
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 use crate::cli::client::Client;
 use crate::cli::events::{EventStream, SILENCE_MAX};
+use crate::cli::exit::CliError;
+use crate::cli::text::say;
 use crate::http::dto;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -98,7 +100,7 @@ impl Board {
 
     pub(super) fn heading(&self) -> String {
         let names: String = self.names.iter().map(|name| format!("  {name:<10}")).collect();
-        format!("{:>8}  {:>10}  {:>5}{names}", "ledger", "interval", "txs")
+        format!("{:>8}  {:>10}  {:>5}{}", "ledger", "interval", "txs", names.trim_end())
     }
 
     pub(super) fn closed(&mut self, node: usize, ledger: &dto::LedgerClosed) {
@@ -117,33 +119,46 @@ impl Board {
         }
     }
 
-    pub(super) fn lost(&mut self, node: usize) {
-        self.mark(node, false, "is gone");
+    pub(super) fn lost(&mut self, node: usize) -> Result<(), CliError> {
+        self.mark(node, false, "is gone")
     }
 
-    pub(super) fn back(&mut self, node: usize) {
-        self.mark(node, true, "is back");
+    pub(super) fn back(&mut self, node: usize) -> Result<(), CliError> {
+        self.mark(node, true, "is back")
     }
 
-    fn mark(&mut self, node: usize, up: bool, word: &str) {
+    fn mark(&mut self, node: usize, up: bool, word: &str) -> Result<(), CliError> {
         if let (Some(was), Some(name)) = (self.up.get_mut(node), self.names.get(node))
             && *was != up
         {
             *was = up;
-            println!("--- {name} {word}");
+            say(&format!("--- {name} {word}"))?;
         }
+        Ok(())
     }
 
     /// Prints the rows that are complete, or have waited long enough, in order.
-    pub(super) fn print_finished(&mut self) {
+    pub(super) fn print_finished(&mut self) -> Result<(), CliError> {
+        self.begin();
         while let Some((&sequence, row)) = self.rows.range(self.printed + 1..).next() {
             let complete = row.hashes.iter().zip(&self.up).all(|(hash, up)| hash.is_some() || !up);
             if !complete && row.begun.elapsed() < ROW_WITHIN {
-                return;
+                return Ok(());
             }
             self.printed = sequence;
             let line = self.finish(sequence);
-            println!("{line}");
+            say(line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// The first row is one that all streams have: ledgers closed while they were being opened are not late, but missed.
+    fn begin(&mut self) {
+        let full = |(_, row): &(&u64, &Row)| row.hashes.iter().all(Option::is_some);
+        if self.printed == 0
+            && let Some((sequence, _)) = self.rows.iter().find(full)
+        {
+            self.printed = sequence.saturating_sub(1);
         }
     }
 
@@ -242,20 +257,32 @@ mod tests {
             board.closed(node, &closed(2, "aaaaaaaaaa"));
             board.closed(node, &closed(3, if node == 0 { "bbbbbbbbbb" } else { "cccccccccc" }));
         }
-        board.print_finished();
+        board.print_finished().unwrap();
         let summary = board.summary();
         assert_eq!((summary.complete, summary.differing, summary.transactions), (1, 1, 4));
         assert_eq!(summary.median_interval_ms, Some(1000));
     }
 
     #[test]
+    fn rows_begin_with_the_first_ledger_that_every_stream_has() {
+        let mut board = Board::new(&["a".to_owned(), "b".to_owned()]);
+        board.closed(0, &closed(2, "aaaaaaaaaa"));
+        board.print_finished().unwrap();
+        for node in 0..2 {
+            board.closed(node, &closed(3, "bbbbbbbbbb"));
+        }
+        board.print_finished().unwrap();
+        assert_eq!((board.printed, board.summary().transactions), (3, 2));
+    }
+
+    #[test]
     fn a_server_that_is_gone_does_not_hold_up_the_rows() {
         let mut board = Board::new(&["a".to_owned(), "b".to_owned()]);
-        board.lost(1);
+        board.lost(1).unwrap();
         board.closed(0, &closed(2, "aaaaaaaaaa"));
-        board.print_finished();
+        board.print_finished().unwrap();
         assert_eq!((board.printed, board.summary().complete), (2, 0));
-        board.back(1);
+        board.back(1).unwrap();
         board.closed(1, &closed(2, "aaaaaaaaaa"));
         assert_eq!(board.summary().complete, 1);
     }

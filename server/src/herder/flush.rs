@@ -138,7 +138,13 @@ impl Herder {
         let message = Outgoing::Send { to: peers, message: Message::Statement(signed) };
         let reaches_somebody = !self.peers.ids().is_empty();
         match durability {
-            Durability::None | Durability::Later => {
+            Durability::None => {
+                if reaches_somebody {
+                    self.out.first.push(message);
+                }
+            }
+            Durability::Later => {
+                assert!(vote.statement.statement.pledge.is_nomination(), "ballots are stored before they are said");
                 if reaches_somebody {
                     self.out.first.push(message);
                 }
@@ -186,7 +192,8 @@ impl Herder {
         }
     }
 
-    /// The statements that settle `value` in `slot`: a quorum's, or the core would not have decided.
+    /// Every statement at hand that settles `value` in `slot`; a quorum's are among them, or the core would not have
+    /// decided.
     fn proof(&self, slot: SlotIndex, value: &Value) -> Vec<SignedStatement> {
         let settles = |statement: &Statement| match &statement.pledge {
             Pledge::Nominate { .. } | Pledge::Prepare { .. } => false,

@@ -1,50 +1,72 @@
-//! What is to be handed on to peers: collected between flushes, so that many transactions share one message.
+//! What is to be handed on to peers: collected, so that under load many transactions share one message.
 
 use crate::ledger::SignedTransaction;
-use crate::wire::HASHES_MAX;
+use crate::wire::{HASHES_MAX, TRANSACTIONS_MAX};
 use fba_core::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Adverts leave at once, but no more often than this. Under load most peers have shown by then that they got the
-/// transaction from elsewhere, or it is in a ledger.
-const ADVERTS_EVERY: Duration = Duration::from_millis(100);
+/// Under load our clients' transactions leave this often: little against a close, much against a message each.
+const PUSH_EVERY: Duration = Duration::from_millis(5);
+
+/// Under load hashes leave this often. Most peers have shown by then that they got the transaction from elsewhere, or
+/// it is in a ledger.
+const ADVERTISE_EVERY: Duration = Duration::from_millis(100);
 
 /// Transactions and hashes on their way out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Handing {
-    /// Our clients'. Bounded by the inputs between two flushes.
-    pushed: Vec<Arc<SignedTransaction>>,
-    /// Hashes of what peers brought: as many as one message holds, then they leave early.
-    adverts: Vec<Hash>,
-    adverts_due: Duration,
+    /// Our clients' transactions, for every peer.
+    pub(crate) pushes: Paced<Arc<SignedTransaction>>,
+    /// Hashes of what peers brought, for those who do not have it.
+    pub(crate) adverts: Paced<Hash>,
+}
+
+impl Default for Handing {
+    fn default() -> Self {
+        Self {
+            pushes: Paced::new(PUSH_EVERY, TRANSACTIONS_MAX),
+            adverts: Paced::new(ADVERTISE_EVERY, HASHES_MAX),
+        }
+    }
 }
 
 impl Handing {
-    pub(crate) fn push(&mut self, transaction: Arc<SignedTransaction>) {
-        self.pushed.push(transaction);
+    /// When something that waits is to leave.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        [self.pushes.due(), self.adverts.due()].into_iter().flatten().min()
+    }
+}
+
+/// Things that leave at once, but no more often than every so often, unless they fill a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Paced<T> {
+    waiting: Vec<T>,
+    every: Duration,
+    full: usize,
+    next: Duration,
+}
+
+impl<T> Paced<T> {
+    fn new(every: Duration, full: usize) -> Self {
+        Self { waiting: Vec::new(), every, full, next: Duration::ZERO }
     }
 
-    pub(crate) fn take_pushed(&mut self) -> Vec<Arc<SignedTransaction>> {
-        std::mem::take(&mut self.pushed)
+    pub(crate) fn add(&mut self, one: T) {
+        self.waiting.push(one);
     }
 
-    pub(crate) fn advertise(&mut self, hash: Hash) {
-        self.adverts.push(hash);
-    }
-
-    /// The hashes to be told now: all of them, or none yet.
-    pub(crate) fn take_adverts(&mut self, now: Duration) -> Vec<Hash> {
-        if self.adverts.is_empty() || (now < self.adverts_due && self.adverts.len() < HASHES_MAX) {
+    /// What is to leave now: everything, or nothing yet. Called with every flush, which bounds what waits.
+    pub(crate) fn take(&mut self, now: Duration) -> Vec<T> {
+        if self.waiting.is_empty() || (now < self.next && self.waiting.len() < self.full) {
             return Vec::new();
         }
-        self.adverts_due = now + ADVERTS_EVERY;
-        std::mem::take(&mut self.adverts)
+        self.next = now + self.every;
+        std::mem::take(&mut self.waiting)
     }
 
-    /// When hashes that wait are to be told.
-    pub(crate) fn due(&self) -> Option<Duration> {
-        (!self.adverts.is_empty()).then_some(self.adverts_due)
+    fn due(&self) -> Option<Duration> {
+        (!self.waiting.is_empty()).then_some(self.next)
     }
 }
 
@@ -53,24 +75,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_advert_leaves_at_once_and_those_behind_it_together() {
-        let (mut handing, at) = (Handing::default(), Duration::from_millis);
-        handing.advertise(Hash([1; 32]));
-        assert_eq!(handing.take_adverts(at(1_000)), [Hash([1; 32])]);
-        handing.advertise(Hash([2; 32]));
-        handing.advertise(Hash([3; 32]));
-        assert_eq!(handing.take_adverts(at(1_099)), []);
-        assert_eq!(handing.due(), Some(at(1_100)));
-        assert_eq!(handing.take_adverts(at(1_100)), [Hash([2; 32]), Hash([3; 32])]);
-        assert_eq!(handing.due(), None);
+    fn the_first_leaves_at_once_and_those_behind_it_together() {
+        let at = Duration::from_millis;
+        let mut paced = Paced::new(at(100), 10);
+        assert_eq!((paced.due(), paced.take(at(0))), (None, vec![]));
+        paced.add(1);
+        assert_eq!(paced.take(at(1_000)), [1]);
+        paced.add(2);
+        paced.add(3);
+        assert_eq!((paced.take(at(1_099)), paced.due()), (vec![], Some(at(1_100))));
+        assert_eq!((paced.take(at(1_100)), paced.due()), (vec![2, 3], None));
     }
 
     #[test]
-    fn a_full_message_of_hashes_does_not_wait() {
-        let mut handing = Handing::default();
-        handing.advertise(Hash::ZERO);
-        handing.take_adverts(Duration::ZERO);
-        (0..HASHES_MAX).for_each(|_| handing.advertise(Hash::ZERO));
-        assert_eq!(handing.take_adverts(Duration::ZERO).len(), HASHES_MAX);
+    fn a_full_message_does_not_wait() {
+        let mut paced = Paced::new(Duration::from_secs(1), 3);
+        paced.add(0);
+        paced.take(Duration::ZERO);
+        (0..3).for_each(|one| paced.add(one));
+        assert_eq!(paced.take(Duration::ZERO), [0, 1, 2]);
     }
 }

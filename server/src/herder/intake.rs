@@ -28,6 +28,10 @@ impl Herder {
             Novelty::Stale => return,
             Novelty::Forgetful => return self.remind(from, &signed.statement),
         }
+        // Strangers are not worth a signature check.
+        if signed.statement.node != self.local && !self.tracker.contains(signed.statement.node) {
+            return;
+        }
         if !signed.is_signed(&*self.signatures) {
             let author = signed.statement.node;
             return self
@@ -36,9 +40,6 @@ impl Herder {
         }
         if signed.statement.node == self.local {
             return self.own_statement(now, Entry::heard(signed, from));
-        }
-        if !self.tracker.contains(signed.statement.node) {
-            return;
         }
         if !values_parse(&signed.statement) {
             return self

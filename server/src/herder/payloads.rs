@@ -2,7 +2,7 @@
 
 use super::tx_queue::TxQueue;
 use crate::key::Signatures;
-use crate::ledger::{TxSet, VerifiedTxSet};
+use crate::ledger::{SignedTransaction, TxSet, VerifiedTx, VerifiedTxSet};
 use fba_core::{Hash, NodeId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -58,6 +58,14 @@ impl Payloads {
         }
     }
 
+    /// `transaction`, if its signatures were checked with a set at hand.
+    pub(crate) fn verified(&self, transaction: &SignedTransaction) -> Option<VerifiedTx> {
+        self.held.values().find_map(|payload| match payload {
+            Payload::Genuine(set) => set.verified(transaction),
+            Payload::Forged(_) => None,
+        })
+    }
+
     /// For a peer that asks.
     pub(crate) fn serve(&self, hash: &Hash) -> Option<Arc<TxSet>> {
         let old = || self.closed.iter().chain(&self.passed_over);
@@ -67,7 +75,7 @@ impl Payloads {
 
     /// Takes a set that a statement waits for. Transactions that are in the queue with the same bytes were checked.
     pub(crate) fn add(&mut self, set: Arc<TxSet>, queue: &TxQueue, signatures: &dyn Signatures) {
-        let known = |transaction: &crate::ledger::SignedTransaction| {
+        let known = |transaction: &SignedTransaction| {
             queue.get(&transaction.hash()).is_some_and(|queued| queued.bytes() == transaction.bytes())
         };
         let payload = match VerifiedTxSet::verify(Arc::clone(&set), signatures, known) {

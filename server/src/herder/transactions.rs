@@ -12,7 +12,7 @@ use std::sync::Arc;
 const MESSAGE_BYTES_MAX: usize = 256 << 10;
 
 impl Herder {
-    /// A client's transaction. Goes to every peer with the next flush: whoever leads must have it.
+    /// A client's transaction. Goes to every peer: whoever leads must have it.
     pub(super) fn submit(&mut self, now: Now, transaction: &Arc<SignedTransaction>, ticket: Ticket) {
         let hash = transaction.hash();
         // Its sequence is used up then, by itself: that is no reason to refuse it.
@@ -21,7 +21,7 @@ impl Herder {
         }
         let outcome = match self.enqueue(now, transaction, None) {
             Ok(true) => {
-                self.handing.push(Arc::clone(transaction));
+                self.handing.pushes.add(Arc::clone(transaction));
                 TicketOutcome::Pending
             }
             Ok(false) => TicketOutcome::BadSignature,
@@ -41,7 +41,7 @@ impl Herder {
             self.peers.delivered(&hash);
             self.queue.note_peer(&hash, from);
             match self.enqueue(now, transaction, Some(from)) {
-                Ok(true) => self.handing.advertise(hash),
+                Ok(true) => self.handing.adverts.add(hash),
                 Ok(false) => {
                     return self.out.drop_peer(from, format!("passed on transaction {hash} with a forged signature"));
                 }
@@ -51,16 +51,16 @@ impl Herder {
         }
     }
 
-    /// What has come since the last flush: our clients' transactions to everybody, the hashes of peers' transactions to
+    /// What is due of what has come: our clients' transactions to everybody, the hashes of peers' transactions to
     /// those who did not show that they have them.
     pub(super) fn hand_on(&mut self, now: Now) {
         let peers: Vec<NodeId> = self.peers.ids().iter().copied().collect();
-        let pushed = self.handing.take_pushed();
+        let pushed = self.handing.pushes.take(now.monotonic);
         for transaction in &pushed {
             peers.iter().for_each(|peer| _ = self.queue.note_peer(&transaction.hash(), *peer));
         }
         self.send_transactions(peers.clone(), pushed);
-        let hashes = self.handing.take_adverts(now.monotonic);
+        let hashes = self.handing.adverts.take(now.monotonic);
         for peer in peers {
             let unknown: Vec<Hash> = hashes.iter().copied().filter(|hash| self.queue.note_peer(hash, peer)).collect();
             for piece in unknown.chunks(HASHES_MAX) {
@@ -93,7 +93,12 @@ impl Herder {
         from: Option<NodeId>,
     ) -> Result<bool, NotQueued> {
         self.queue.check(&self.ledger, transaction, now.unix_ms)?;
-        let Some(verified) = VerifiedTx::verify(Arc::clone(transaction), &*self.signatures) else { return Ok(false) };
+        // The same transaction may have come in a set before.
+        let verified = self
+            .payloads
+            .verified(transaction)
+            .or_else(|| VerifiedTx::verify(Arc::clone(transaction), &*self.signatures));
+        let Some(verified) = verified else { return Ok(false) };
         self.queue.insert(verified, now.monotonic, from);
         Ok(true)
     }

@@ -122,10 +122,9 @@ impl Gateway {
         let transaction = SignedTransaction::from_bytes(self.network, &body)
             .map_err(|error| ApiError::bad_request("bad_transaction", error.to_string()))?;
         let hash = transaction.hash();
-        if let Some(closed) = self.closed(hash).await? {
-            return Ok(closed);
+        if let Err(error) = self.check_synced() {
+            return self.closed(hash).await?.ok_or(error);
         }
-        self.check_synced()?;
         let (reply, answers) = async_channel::bounded(ANSWERS_MAX);
         self.ask(Request::Submit(Submission { transaction: Arc::new(transaction), reply }))?;
         match next_answer(&answers, ANSWER_TIMEOUT).await? {
@@ -161,7 +160,7 @@ impl Gateway {
                 self.closed(hash).await?.ok_or_else(lost)
             }
             SubmitOutcome::Refused(refusal) => {
-                // It may have closed since the store was asked; then its own sequence is what was refused.
+                // A closed transaction is refused as out of sequence. Looked up only then: new ones pay for no read.
                 if let Some(closed) = self.closed(hash).await? {
                     return Ok(closed);
                 }

@@ -450,9 +450,9 @@ fn a_submission_that_waits_is_answered_when_it_is_closed() {
     );
     assert_eq!(json["result"]["reason"], "insufficient_balance");
     assert_eq!(json["operations"][0]["type"], "payment");
-    // The same bytes again: nobody needs to be asked.
-    assert_eq!(node.post("", signed.bytes()).status, 200);
-    assert!(node.requests.is_empty());
+    // The same bytes again: consensus refuses what is closed already, and the answer is the close.
+    let conflict = Refusal { code: "sequence".into(), message: "another one is next".into(), conflict: true };
+    assert_eq!(node.post_answered("", signed.bytes(), vec![SubmitOutcome::Refused(conflict)]).status, 200);
     assert_eq!(node.get(&format!("/v1/transactions/{}", signed.hash())).json()["status"], "closed");
 }
 

@@ -328,6 +328,11 @@ impl VerifiedTx {
         transaction.signatures_valid(signatures).then_some(Self(transaction))
     }
 
+    /// One of a [`super::VerifiedTxSet`].
+    pub(super) fn of_verified_set(transaction: Arc<SignedTransaction>) -> Self {
+        Self(transaction)
+    }
+
     /// The transaction, to share.
     #[must_use]
     pub fn shared(&self) -> &Arc<SignedTransaction> {

@@ -250,6 +250,15 @@ impl VerifiedTxSet {
         Self(set)
     }
 
+    /// `transaction` as verified, if it is in the set with exactly these bytes.
+    #[must_use]
+    pub fn verified(&self, transaction: &SignedTransaction) -> Option<VerifiedTx> {
+        let transactions = self.0.transactions();
+        let place = transactions.binary_search_by_key(&transaction.hash(), |one| one.hash()).ok()?;
+        let same = transactions.get(place).filter(|one| one.bytes() == transaction.bytes())?;
+        Some(VerifiedTx::of_verified_set(Arc::clone(same)))
+    }
+
     /// The set, to share.
     #[must_use]
     pub fn shared(&self) -> &Arc<TxSet> {

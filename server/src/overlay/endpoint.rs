@@ -5,7 +5,8 @@ use crate::key::SecretKey;
 use crate::runtime;
 use async_channel::Receiver;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+use quinn::crypto::{CryptoError, HmacKey};
+use quinn::{ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -24,6 +25,8 @@ const PAYLOAD_STREAMS: u32 = 2;
 const CONNECTION_WINDOW: u32 = (PAYLOAD_STREAMS + 2) * STREAM_WINDOW;
 /// Unacknowledged bytes we keep for one peer: more than one of our own kind allows us.
 const SEND_WINDOW: u64 = 2 * CONNECTION_WINDOW as u64;
+/// Enough that no two connections of a node get the same one.
+const CONNECTION_ID_BYTES: usize = 8;
 /// Asked of the operating system, which may give less: at full blast its default overflows.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 /// Handshakes begun by strangers that quinn holds back for us until we look at them.
@@ -52,9 +55,58 @@ pub(super) fn bind(listen: SocketAddr, secret: &SecretKey) -> Result<(Endpoint, 
     let failed = |source| OverlayError::Bind { listen, source };
     let socket = socket(listen).map_err(failed)?;
     let (runtime, gone) = runtime::quic_runtime();
-    let mut endpoint = Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime).map_err(failed)?;
+    let mut endpoint = Endpoint::new(endpoint_config(secret), Some(server), socket, runtime).map_err(failed)?;
     endpoint.set_default_client_config(client);
     Ok((endpoint, gone))
+}
+
+/// With what a stateless reset is made of (RFC 9000 §10.3) derived from the node's key. A node that was killed and
+/// started again can then tell its peers at their next packet that their connections are gone. With keys of the process
+/// alone, they would believe in them until [`IDLE_TIMEOUT_MS`] is over, and dial again only then.
+fn endpoint_config(secret: &SecretKey) -> EndpointConfig {
+    let key = blake3::derive_key("fba 2026-11 QUIC stateless reset tokens", secret.to_strkey().as_bytes());
+    let mut config = EndpointConfig::new(Arc::new(ResetKey(key)));
+    config.cid_generator(|| Box::new(RandomIds));
+    config
+}
+
+/// Connection ids by chance, each taken for possibly ours: quinn's own generator would not know those of an earlier
+/// process, and leave their packets unanswered. Resets are rate-limited by quinn, and smaller than what causes them.
+struct RandomIds;
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; CONNECTION_ID_BYTES];
+        getrandom::fill(&mut id).expect("a system that had randomness for our socket's handshakes has it still");
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        CONNECTION_ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// A keyed hash that makes the token of a connection id.
+struct ResetKey([u8; 32]);
+
+impl HmacKey for ResetKey {
+    fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
+        signature_out.copy_from_slice(blake3::keyed_hash(&self.0, data).as_bytes());
+    }
+
+    fn signature_len(&self) -> usize {
+        blake3::OUT_LEN
+    }
+
+    fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        // Compared in constant time.
+        let wanted = blake3::Hash::from_slice(signature).map_err(|_| CryptoError)?;
+        if blake3::keyed_hash(&self.0, data) == wanted { Ok(()) } else { Err(CryptoError) }
+    }
 }
 
 fn transport() -> TransportConfig {

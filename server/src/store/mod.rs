@@ -379,7 +379,10 @@ fn identify(
 
 /// Up to which slot first ballots may have been forgotten. If this is another run of the system than the one that wrote
 /// last, what was written and not synced may be gone: votes in the slot after the last ledger, and in no later one,
-/// because a node votes in a slot only when the ledger before it is synced. Durable before anything is voted.
+/// because a node votes in a slot only when the ledger before it is synced.
+///
+/// Always writes, synced: what a killed process had written but not synced is read as if it were durable from here on,
+/// and one sync of the log makes all of it so. It is durable before anything is voted or answered.
 fn note_boot(connection: &mut Connection, now: &str, last: u64) -> Result<SlotIndex, StoreError> {
     let row = META.one(connection, "SELECT * FROM meta", [], |row| {
         Ok((row.hash(1)?, row.hash(2)?, row.array::<16>(3)?, row.blob(4)?.to_vec(), row.number(5)?))
@@ -387,15 +390,13 @@ fn note_boot(connection: &mut Connection, now: &str, last: u64) -> Result<SlotIn
     let Some((network, node, id, then, forgotten)) = row else {
         return Err(META.corrupt(1, "it is missing"));
     };
-    if !boot::may_have_lost(&String::from_utf8_lossy(&then), now) {
-        return Ok(SlotIndex(forgotten));
-    }
-    let forgotten = last.saturating_add(1);
+    let lost = boot::may_have_lost(&String::from_utf8_lossy(&then), now);
+    let forgotten = if lost { last.saturating_add(1) } else { forgotten };
     let transaction = begin(connection)?;
     let (network, node) = (ValueRef::Blob(&network.0), ValueRef::Blob(&node.0));
     let (boot, slot) = (ValueRef::Blob(now.as_bytes()), integer(forgotten));
     META.put(&transaction, &[ValueRef::Integer(1), network, node, ValueRef::Blob(&id), boot, slot])?;
-    transaction.commit().during("note that the system was off")?;
+    transaction.commit().during("note the start")?;
     Ok(SlotIndex(forgotten))
 }
 

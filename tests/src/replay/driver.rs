@@ -70,11 +70,7 @@ impl Answers {
         key: &K,
         column: impl Fn(&Table) -> &BTreeMap<K, u64>,
     ) -> u64 {
-        let answer = self
-            .tables
-            .get(&slot)
-            .and_then(|rounds| rounds.get(&round))
-            .and_then(|t| column(t).get(key));
+        let answer = self.tables.get(&slot).and_then(|rounds| rounds.get(&round)).and_then(|t| column(t).get(key));
         answer.copied().unwrap_or_else(|| {
             *self.unanswered.borrow_mut() = Some(format!("{what} of round {round} in slot {slot}"));
             0
@@ -89,10 +85,7 @@ impl Table {
         value: impl Fn(&str) -> Result<Value, String>,
     ) -> Result<Self, String> {
         let nodes = |column: &BTreeMap<String, u64>| -> Result<BTreeMap<NodeId, u64>, String> {
-            column
-                .iter()
-                .map(|(name, n)| Ok((node(name)?, *n)))
-                .collect()
+            column.iter().map(|(name, n)| Ok((node(name)?, *n))).collect()
         };
         Ok(Self {
             priority: nodes(&round.priority)?,
@@ -112,10 +105,7 @@ impl Driver for Answers {
             Purpose::Nomination => self.nomination_levels.get(value),
             Purpose::Ballot => None,
         };
-        match stricter
-            .or_else(|| self.levels.get(value))
-            .unwrap_or(&self.default_level)
-        {
+        match stricter.or_else(|| self.levels.get(value)).unwrap_or(&self.default_level) {
             Level::Invalid => Validity::Invalid,
             Level::MaybeValidNotCurrent => Validity::NotCurrent,
             Level::StructurallyValid => Validity::PayloadMissing,
@@ -133,28 +123,16 @@ impl Driver for Answers {
             Combine::LexicographicMax => candidates.last().cloned(),
         };
         self.combined.borrow_mut().push(Combined {
-            candidates: candidates
-                .iter()
-                .map(|value| hex::encode(value.as_bytes()))
-                .collect(),
-            composite: composite
-                .as_ref()
-                .map(|value| hex::encode(value.as_bytes())),
+            candidates: candidates.iter().map(|value| hex::encode(value.as_bytes())).collect(),
+            composite: composite.as_ref().map(|value| hex::encode(value.as_bytes())),
         });
         composite
     }
 
     fn priority(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
         match self.hash_source {
-            HashSource::Steps => self
-                .priorities
-                .0
-                .get(&node)
-                .copied()
-                .unwrap_or(self.priorities.1),
-            HashSource::Table => {
-                self.tabled(slot, round, "priority", &node, |table| &table.priority)
-            }
+            HashSource::Steps => self.priorities.0.get(&node).copied().unwrap_or(self.priorities.1),
+            HashSource::Table => self.tabled(slot, round, "priority", &node, |table| &table.priority),
             HashSource::StellarSha256 => leader::priority(slot, previous, round, node),
         }
     }
@@ -162,33 +140,21 @@ impl Driver for Answers {
     fn neighborhood(&self, slot: SlotIndex, previous: &Value, round: u32, node: NodeId) -> u64 {
         match self.hash_source {
             HashSource::Steps => 0,
-            HashSource::Table => self.tabled(slot, round, "neighborhood", &node, |table| {
-                &table.neighborhood
-            }),
+            HashSource::Table => self.tabled(slot, round, "neighborhood", &node, |table| &table.neighborhood),
             HashSource::StellarSha256 => leader::neighborhood(slot, previous, round, node),
         }
     }
 
     fn value_hash(&self, slot: SlotIndex, previous: &Value, round: u32, value: &Value) -> u64 {
         match self.hash_source {
-            HashSource::Steps => self
-                .value_hashes
-                .0
-                .get(value)
-                .copied()
-                .unwrap_or(self.value_hashes.1),
-            HashSource::Table => self.tabled(slot, round, "value hash", value, |table| {
-                &table.value_hashes
-            }),
+            HashSource::Steps => self.value_hashes.0.get(value).copied().unwrap_or(self.value_hashes.1),
+            HashSource::Table => self.tabled(slot, round, "value hash", value, |table| &table.value_hashes),
             HashSource::StellarSha256 => leader::value_hash(slot, previous, round, value),
         }
     }
 
     fn without_payload(&self, _: SlotIndex, value: &Value) -> Option<Value> {
-        let waits = self
-            .waits_ms
-            .get(value)
-            .is_some_and(|ms| *ms < DOWNLOAD_TIMEOUT_MS);
+        let waits = self.waits_ms.get(value).is_some_and(|ms| *ms < DOWNLOAD_TIMEOUT_MS);
         (!waits).then(|| Value::new(&[b"EMPTY:", value.as_bytes()].concat()))
     }
 
@@ -202,10 +168,7 @@ impl Driver for Answers {
     }
 
     fn timeout(&self, timer: Timer, round: u32) -> Duration {
-        let Growth {
-            initial_ms,
-            increment_ms,
-        } = match timer {
+        let Growth { initial_ms, increment_ms } = match timer {
             Timer::Nomination => self.timeouts.nomination,
             Timer::Ballot => self.timeouts.ballot,
         };

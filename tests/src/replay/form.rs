@@ -125,29 +125,12 @@ pub(super) enum Answer {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(super) enum Call {
-    Nominate {
-        slot: u64,
-        value: String,
-        previous: String,
-        timed_out: bool,
-    },
-    Bump {
-        slot: u64,
-        value: String,
-    },
-    Receive {
-        envelope: Envelope,
-    },
-    FireTimer {
-        slot: u64,
-        timer: TimerName,
-    },
-    Restore {
-        envelope: Envelope,
-    },
-    StopNomination {
-        slot: u64,
-    },
+    Nominate { slot: u64, value: String, previous: String, timed_out: bool },
+    Bump { slot: u64, value: String },
+    Receive { envelope: Envelope },
+    FireTimer { slot: u64, timer: TimerName },
+    Restore { envelope: Envelope },
+    StopNomination { slot: u64 },
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -239,25 +222,8 @@ pub(super) struct Envelope {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum PledgeForm {
-    Nominate {
-        votes: Vec<String>,
-        accepted: Vec<String>,
-    },
-    Prepare {
-        ballot: BallotForm,
-        prepared: Option<BallotForm>,
-        prepared_prime: Option<BallotForm>,
-        c: u32,
-        h: u32,
-    },
-    Confirm {
-        ballot: BallotForm,
-        prepared: u32,
-        commit: u32,
-        h: u32,
-    },
-    Externalize {
-        commit: BallotForm,
-        h: u32,
-    },
+    Nominate { votes: Vec<String>, accepted: Vec<String> },
+    Prepare { ballot: BallotForm, prepared: Option<BallotForm>, prepared_prime: Option<BallotForm>, c: u32, h: u32 },
+    Confirm { ballot: BallotForm, prepared: u32, commit: u32, h: u32 },
+    Externalize { commit: BallotForm, h: u32 },
 }

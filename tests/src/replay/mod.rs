@@ -65,11 +65,7 @@ impl fmt::Display for Report {
         }
         writeln!(f, "{} steps", self.steps)?;
         if self.cases > 0 {
-            writeln!(
-                f,
-                "{} of {} vectors identical",
-                self.cases_identical, self.cases
-            )?;
+            writeln!(f, "{} of {} vectors identical", self.cases_identical, self.cases)?;
         }
         write!(f, "{} of {} traces identical", self.identical, self.traces)
     }
@@ -86,12 +82,7 @@ pub fn run(request: &Request) -> Result<Report, SourceError> {
         source::for_each_unit(&file, |unit| {
             match unit {
                 Unit::Trace(trace) => add_trace(&mut report, request, &trace),
-                Unit::Vector {
-                    file,
-                    line,
-                    nodes,
-                    case,
-                } => {
+                Unit::Vector { file, line, nodes, case } => {
                     report.cases += 1;
                     match vector::check(&nodes, &case) {
                         Ok(()) => report.cases_identical += 1,

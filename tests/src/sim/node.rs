@@ -55,8 +55,11 @@ impl SimNode {
     }
 
     pub(super) fn start(&mut self) {
-        let config =
-            HerderConfig { quorum_set: self.member.quorum_set.clone(), is_validator: self.member.is_validator, leader_weights: None };
+        let config = HerderConfig {
+            quorum_set: self.member.quorum_set.clone(),
+            is_validator: self.member.is_validator,
+            leader_weights: None,
+        };
         let contents = &self.disk.synced;
         let signer = Arc::new(StandIn(self.member.id));
         let restored = contents.restored(self.standing);
