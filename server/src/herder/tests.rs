@@ -39,6 +39,10 @@ fn now(ms: u64) -> Now {
 
 /// Node 1 of four, three of which suffice; linked with 2 and 3.
 fn herder(parameters: Parameters) -> Herder {
+    herder_of(1, &[2, 3], parameters)
+}
+
+fn herder_of(local: u8, peers: &[u8], parameters: Parameters) -> Herder {
     let genesis = Genesis {
         passphrase: "test".to_owned(),
         close_time_ms: 1_700_000_000_000,
@@ -49,24 +53,22 @@ fn herder(parameters: Parameters) -> Herder {
     let quorum_set = QuorumSet::new(3, (1..=4).map(node).collect(), vec![]).unwrap();
     let config = HerderConfig { quorum_set, is_validator: true, leader_weights: None };
     let (ledger, _) = Ledger::genesis(&genesis).unwrap();
-    let mut herder = Herder::new(config, Arc::new(StandIn(node(1))), ledger, Restored::default());
+    let mut herder = Herder::new(config, Arc::new(StandIn(node(local))), ledger, Restored::default());
     herder.handle(now(0), Input::Start);
-    for peer in [2, 3] {
-        herder.handle(now(0), Input::PeerUp { peer: node(peer) });
+    for peer in peers {
+        herder.handle(now(0), Input::PeerUp { peer: node(*peer) });
     }
     let _ = herder.flush(now(0));
     herder
 }
 
 fn externalize(from: u8, slot: u64) -> SignedStatement {
+    externalize_on(Hash([7; 32]), from, slot)
+}
+
+fn externalize_on(previous: Hash, from: u8, slot: u64) -> SignedStatement {
     let herder = herder(Parameters::default());
-    let proposed = Proposed::sign(
-        SlotIndex(slot),
-        Hash([7; 32]),
-        Hash([8; 32]),
-        1_700_000_009_000,
-        &StandIn(node(from)),
-    );
+    let proposed = Proposed::sign(SlotIndex(slot), previous, Hash([8; 32]), 1_700_000_009_000, &StandIn(node(2)));
     let commit = Ballot { counter: 1, value: proposed.to_value() };
     let quorum_set = herder.config.quorum_set.normalized().hash();
     let statement = Statement {
@@ -76,6 +78,15 @@ fn externalize(from: u8, slot: u64) -> SignedStatement {
         pledge: Pledge::Externalize { commit, high: 1 },
     };
     SignedStatement::sign(statement, &StandIn(node(from)))
+}
+
+/// What a batch says to peers.
+fn messages(batch: Batch) -> Vec<(NodeId, Message)> {
+    let each = |outgoing| match outgoing {
+        Outgoing::Send { to, message } => to.into_iter().map(|to| (to, message.clone())).collect(),
+        Outgoing::DropPeer { .. } => Vec::new(),
+    };
+    batch.first.into_iter().flat_map(each).collect()
 }
 
 /// Opens account `opened` from the root account.
@@ -222,4 +233,26 @@ fn a_rival_that_closes_frees_the_account_and_whoever_waited_is_told() {
     assert!(matches!(&*told, [TicketOutcome::Refused(rejection)] if *rejection == sequence), "{told:?}");
     let next = submit(&mut herder, &open_account(2, 22), 2);
     assert!(matches!(*next, [TicketOutcome::Pending]), "{next:?}");
+}
+
+#[test]
+fn what_is_too_far_ahead_to_keep_is_not_passed_round_for_ever() {
+    const SLOTS: u64 = 30;
+    let mut herders: BTreeMap<NodeId, Herder> = [(1, [2, 3, 9]), (2, [1, 3, 9]), (3, [1, 2, 9])]
+        .into_iter()
+        .map(|(local, peers)| (node(local), herder_of(local, &peers, Parameters::default())))
+        .collect();
+    let said = (3..3 + SLOTS).map(|slot| (node(9), node(1), Message::Statement(externalize(4, slot))));
+    let mut wire: std::collections::VecDeque<(NodeId, NodeId, Message)> = said.collect();
+    let mut passed_on = 0;
+    while let Some((from, to, message)) = wire.pop_front() {
+        let Some(herder) = herders.get_mut(&to) else { continue };
+        herder.handle(now(10), Input::Message { from, message });
+        for (next, message) in messages(herder.flush(now(10))) {
+            passed_on += u64::from(message.name() == "statement");
+            wire.push_back((to, next, message));
+        }
+        assert!(passed_on <= 3 * 3 * SLOTS, "each passes each on at most once");
+    }
+    assert!(herders.values().all(|herder| herder.book.slots_of_above(node(4), SlotIndex(2)) == SLOTS_KEPT as usize));
 }
