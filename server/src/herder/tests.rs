@@ -256,3 +256,59 @@ fn what_is_too_far_ahead_to_keep_is_not_passed_round_for_ever() {
     }
     assert!(herders.values().all(|herder| herder.book.slots_of_above(node(4), SlotIndex(2)) == SLOTS_KEPT as usize));
 }
+
+/// A node that knows that slot 100 is decided, and whom it asks for ledgers.
+fn far_behind() -> (Herder, Vec<(NodeId, u64, u32)>) {
+    let mut herder = herder(Parameters::default());
+    let mut asks = Vec::new();
+    for from in [2, 3, 4] {
+        herder.handle(now(10), Input::Message { from: node(2), message: Message::Statement(externalize(from, 100)) });
+        asks.extend(ledger_asks(herder.flush(now(10))));
+    }
+    (herder, asks)
+}
+
+fn ledger_asks(batch: Batch) -> Vec<(NodeId, u64, u32)> {
+    let ask = |(to, message)| match message {
+        Message::GetLedgers { from, count } => Some((to, from, count)),
+        _ => None,
+    };
+    messages(batch).into_iter().filter_map(ask).collect()
+}
+
+#[test]
+fn a_peer_without_the_ledgers_is_passed_over_however_often_it_says_so() {
+    let (mut herder, asks) = far_behind();
+    let [(first, ..)] = *asks else { panic!("one peer is asked: {asks:?}") };
+    let mut asked = Vec::new();
+    for ms in (100..3_000).step_by(300) {
+        herder.handle(now(ms), Input::Message { from: first, message: Message::Ledgers(Vec::new()) });
+        asked.extend(ledger_asks(herder.flush(now(ms))));
+    }
+    assert!(asked.iter().any(|(peer, ..)| *peer != first), "{asked:?}");
+}
+
+#[test]
+fn one_short_answer_does_not_slow_down_all_of_catching_up() {
+    let mut ahead = herder(Parameters::default());
+    (0..100).for_each(|_| close(&mut ahead, vec![]));
+    let closes = ahead.flush(now(10)).commit.expect("ledgers are stored").closes;
+    let mut behind = herder(Parameters::default());
+    let mut asks = Vec::new();
+    for from in [2, 3, 4] {
+        let message = Message::Statement(externalize_on(ahead.ledger().header_hash(), from, 102));
+        behind.handle(now(10), Input::Message { from: node(2), message });
+        asks.extend(ledger_asks(behind.flush(now(10))));
+    }
+    let mut counts = Vec::new();
+    while let Some((from, first, count)) = asks.pop() {
+        let fits = if counts.is_empty() { 1 } else { count as usize };
+        counts.push(count);
+        let wanted = closes.iter().skip_while(|close| close.closed.header.sequence < first).take(fits);
+        let message = Message::Ledgers(wanted.map(|close| close.closed.entry()).collect());
+        behind.handle(now(20), Input::Message { from, message });
+        asks.extend(ledger_asks(behind.flush(now(20))));
+    }
+    assert_eq!(behind.ledger().header_hash(), ahead.ledger().header_hash());
+    assert!(counts.len() <= 12, "{counts:?}");
+}
