@@ -27,6 +27,7 @@ impl Herder {
         self.payloads.forget_peer(peer);
         self.queue.forget_peer(peer);
         self.catchup.forget_peer(peer);
+        self.demands.forget_peer(now.monotonic, peer);
     }
 
     pub(super) fn receive(&mut self, now: Now, from: NodeId, message: Message) {

@@ -1,6 +1,6 @@
 //! Connected peers, and what each may ask of us.
 
-use fba_core::{Hash, NodeId};
+use fba_core::NodeId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -11,11 +11,6 @@ const STATE_ASKS_WINDOW: Duration = Duration::from_secs(60);
 /// A peer may ask for closed ledgers this often in a second: each answer costs up to 4 MiB of reading.
 const LEDGER_ASKS_MAX: usize = 10;
 const LEDGER_ASKS_WINDOW: Duration = Duration::from_secs(1);
-/// A transaction asked for may be asked for elsewhere after this time.
-const DEMAND_PATIENCE: Duration = Duration::from_secs(2);
-/// Most transactions asked for at the same time.
-const DEMANDS_MAX: usize = 10_000;
-
 #[derive(Clone, Debug, Default)]
 struct Peer {
     state_asks: VecDeque<Duration>,
@@ -27,7 +22,6 @@ struct Peer {
 pub(crate) struct Peers {
     up: BTreeMap<NodeId, Peer>,
     ids: BTreeSet<NodeId>,
-    demands: BTreeMap<Hash, Duration>,
 }
 
 impl Peers {
@@ -53,26 +47,6 @@ impl Peers {
         self.up
             .get_mut(&peer)
             .is_some_and(|peer| allow(&mut peer.ledger_asks, now, LEDGER_ASKS_MAX, LEDGER_ASKS_WINDOW))
-    }
-
-    /// Of these transactions, those that nobody else was asked for lately.
-    pub(crate) fn demand(&mut self, now: Duration, hashes: impl Iterator<Item = Hash>) -> Vec<Hash> {
-        if self.demands.len() >= DEMANDS_MAX {
-            self.demands.retain(|_, asked| *asked + DEMAND_PATIENCE > now);
-        }
-        let mut wanted = Vec::new();
-        for hash in hashes {
-            let asked = self.demands.get(&hash).is_some_and(|asked| *asked + DEMAND_PATIENCE > now);
-            if !asked && self.demands.len() < DEMANDS_MAX {
-                self.demands.insert(hash, now);
-                wanted.push(hash);
-            }
-        }
-        wanted
-    }
-
-    pub(crate) fn delivered(&mut self, hash: &Hash) {
-        self.demands.remove(hash);
     }
 
     /// `count` peers, others each time `turn` grows.

@@ -312,3 +312,25 @@ fn one_short_answer_does_not_slow_down_all_of_catching_up() {
     assert_eq!(behind.ledger().header_hash(), ahead.ledger().header_hash());
     assert!(counts.len() <= 12, "{counts:?}");
 }
+
+#[test]
+fn another_peer_that_advertised_a_transaction_is_asked_when_the_first_does_not_deliver() {
+    let mut herder = herder(Parameters::default());
+    let hash = open_account(1, 20).hash();
+    let mut asked = Vec::new();
+    let mut demands = |herder: &mut Herder, at| {
+        let demand = |(to, message)| match message {
+            Message::TxDemand(hashes) => Some((to, hashes)),
+            _ => None,
+        };
+        asked.extend(messages(herder.flush(now(at))).into_iter().filter_map(demand));
+    };
+    for peer in [2, 3] {
+        herder.handle(now(10), Input::Message { from: node(peer), message: Message::TxAdvert(vec![hash]) });
+        demands(&mut herder, 10);
+    }
+    assert!(herder.next_wakeup(now(10)).is_some_and(|at| at <= Duration::from_millis(2_010)));
+    herder.handle(now(2_010), Input::Wakeup);
+    demands(&mut herder, 2_010);
+    assert_eq!(asked, [(node(2), vec![hash]), (node(3), vec![hash])]);
+}

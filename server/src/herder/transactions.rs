@@ -38,7 +38,7 @@ impl Herder {
     pub(super) fn transactions(&mut self, now: Now, from: NodeId, transactions: &[Arc<SignedTransaction>]) {
         for transaction in transactions {
             let hash = transaction.hash();
-            self.peers.delivered(&hash);
+            self.demands.delivered(&hash);
             self.queue.note_peer(&hash, from);
             match self.enqueue(now, transaction, Some(from)) {
                 Ok(true) => self.handing.adverts.add(hash),
@@ -107,10 +107,21 @@ impl Herder {
         for hash in hashes {
             self.queue.note_peer(hash, from);
         }
-        let unknown = hashes.iter().copied().filter(|hash| !self.queue.is_known(hash));
-        let wanted = self.peers.demand(now.monotonic, unknown);
-        if !wanted.is_empty() {
-            self.out.send(vec![from], Message::TxDemand(wanted));
+        let mut wanted = hashes.to_vec();
+        wanted.retain(|hash| !self.queue.is_known(hash) && self.demands.advertised(now.monotonic, from, *hash));
+        self.demand(from, &wanted);
+    }
+
+    /// Transactions that did not come are asked for where else they were advertised.
+    pub(super) fn demand_elsewhere(&mut self, now: Now) {
+        for (peer, hashes) in self.demands.overdue(now.monotonic, |hash| self.queue.is_known(hash)) {
+            self.demand(peer, &hashes);
+        }
+    }
+
+    fn demand(&mut self, peer: NodeId, hashes: &[Hash]) {
+        for piece in hashes.chunks(HASHES_MAX) {
+            self.out.send(vec![peer], Message::TxDemand(piece.to_vec()));
         }
     }
 
