@@ -334,3 +334,53 @@ fn another_peer_that_advertised_a_transaction_is_asked_when_the_first_does_not_d
     demands(&mut herder, 2_010);
     assert_eq!(asked, [(node(2), vec![hash]), (node(3), vec![hash])]);
 }
+
+fn answers(herder: &mut Herder, at: u64, question: Message) -> Vec<Message> {
+    herder.handle(now(at), Input::Message { from: node(2), message: question });
+    messages(herder.flush(now(at))).into_iter().map(|(_, message)| message).collect()
+}
+
+#[test]
+fn a_peer_that_asks_for_the_same_set_over_and_over_is_answered_so_often() {
+    let mut herder = herder(Parameters::default());
+    let set = TxSet::new(Hash([1; 32]), (1..=200).map(|sequence| open_account(sequence, 20)).collect());
+    let hash = set.hash();
+    herder.payloads.restore_closed(Arc::new(set));
+    let ask = |herder: &mut Herder, at| answers(herder, at, Message::GetTxSet(hash)).len();
+    let answered: usize = (0..10_000).map(|_| ask(&mut herder, 20)).sum();
+    assert!((100..2_000).contains(&answered), "{answered}");
+    assert_eq!(ask(&mut herder, 1_000), 1, "time makes good");
+    let own = herder.config.quorum_set.normalized().hash();
+    let quorum_sets = (0..10_000).map(|_| answers(&mut herder, 60_000, Message::GetQuorumSet(own)).len());
+    assert!((2_000..10_000).contains(&quorum_sets.sum::<usize>()), "a whole network's are answered");
+}
+
+#[test]
+fn a_transaction_demanded_many_times_is_sent_once() {
+    let mut herder = herder(Parameters::default());
+    let transaction = open_account(1, 20);
+    assert!(matches!(*submit(&mut herder, &transaction, 1), [TicketOutcome::Pending]));
+    let sent = answers(&mut herder, 20, Message::TxDemand(vec![transaction.hash(); 1_000]));
+    assert_eq!(sent, [Message::Transactions(vec![transaction])]);
+}
+
+#[test]
+fn an_answer_on_scp_state_leaves_room_for_votes_and_begins_with_the_open_slot() {
+    let mut herder = herder(Parameters::default());
+    let signed = externalize(4, 2);
+    for (author, slot) in (0..600u16).flat_map(|author| (1..=13).map(move |slot| (author, slot))) {
+        let node = NodeId(sha256(&[&author.to_be_bytes()]).0);
+        let statement = Statement { node, slot: SlotIndex(slot), ..signed.statement.clone() };
+        herder.book.insert(statements::Entry::own(SignedStatement { statement, signature: signed.signature.clone() }));
+    }
+    let answer = answers(&mut herder, 20, Message::GetScpState { from: 1 });
+    let slots: Vec<u64> = answer
+        .iter()
+        .map(|message| match message {
+            Message::Statement(signed) => signed.statement.slot.0,
+            other => panic!("{}", other.name()),
+        })
+        .collect();
+    assert_eq!(slots.len(), 4_096);
+    assert!(slots.iter().take(600).all(|slot| *slot == 2) && slots.iter().skip(600).is_sorted());
+}

@@ -1,11 +1,13 @@
 //! Transactions from clients and peers: checked, queued, handed on, told about.
 
 use super::io::TicketOutcome;
+use super::peers::QUESTION_BYTES;
 use super::tx_queue::NotQueued;
 use super::{Herder, Notice, Now, Ticket};
 use crate::ledger::{Closed, SignedTransaction, VerifiedTx};
 use crate::wire::{HASHES_MAX, Message, TRANSACTIONS_MAX};
 use fba_core::{Hash, NodeId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A message of transactions is complete with so many bytes: well inside a frame, and short enough to be read soon.
@@ -125,12 +127,22 @@ impl Herder {
         }
     }
 
-    pub(super) fn tx_demand(&mut self, from: NodeId, hashes: &[Hash]) {
-        let mut answer: Vec<Arc<SignedTransaction>> = Vec::new();
-        for hash in hashes {
+    /// Each once, as much as the peer may have: what it does not get it will ask others for.
+    pub(super) fn tx_demand(&mut self, now: Now, from: NodeId, hashes: &[Hash]) {
+        let mut may_have = |bytes| self.peers.may_have_transactions(now.monotonic, from, bytes);
+        let (mut answer, mut answered) = (Vec::new(), BTreeSet::new());
+        let mut refused = !may_have(QUESTION_BYTES);
+        for hash in hashes.iter().filter(|hash| answered.insert(**hash)) {
             let Some(transaction) = self.queue.get(hash).map(|queued| Arc::clone(queued.shared())) else { continue };
+            refused = refused || !may_have(transaction.bytes().len());
+            if refused {
+                break;
+            }
             self.queue.note_peer(hash, from);
             answer.push(transaction);
+        }
+        if refused {
+            self.out.refused(from, "asks for too many transactions".to_owned());
         }
         self.send_transactions(vec![from], answer);
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::key::Ed25519;
+use fba_core::{Pledge, Value};
 use proptest::prelude::*;
 
 fn decoded(message: &Message, lane: Lane) -> Result<Message, WireError> {
@@ -129,6 +130,18 @@ fn accepted_is_canonical(bytes: &[u8]) {
     }
     if let Ok(hello) = Hello::decode(bytes) {
         assert_eq!(hello.encode(), bytes);
+    }
+}
+
+#[test]
+fn a_statement_is_never_longer_than_it_is_taken_for() {
+    let many: Vec<Value> = (0..64u8).map(|seed| Value::new(&vec![seed; 2 << 10])).collect();
+    let nominate =
+        Message::Statement(samples::statement(1, 5, Pledge::Nominate { voted: many.clone(), accepted: many }));
+    for message in samples::all().into_iter().chain([nominate]) {
+        let Message::Statement(signed) = message else { continue };
+        let length = encode_statement(&signed).len();
+        assert!(length <= signed.bytes_at_most(), "{length} bytes: {signed:?}");
     }
 }
 
