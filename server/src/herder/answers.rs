@@ -152,6 +152,9 @@ impl Herder {
 
     /// Asks for quorum sets and transaction sets that statements wait for.
     pub(super) fn ask_for_missing(&mut self, now: Now) {
+        if self.fetches.take_again(now.monotonic) {
+            self.want_again(now);
+        }
         for (peer, item) in self.fetches.due(now.monotonic, self.peers.ids()) {
             let message = match item {
                 Item::QuorumSet(hash) => Message::GetQuorumSet(hash),

@@ -224,6 +224,24 @@ impl Herder {
         }
     }
 
+    /// Wants once more what statements of the open slot wait for: there may be room for it now.
+    pub(super) fn want_again(&mut self, now: Now) {
+        if let Some(hash) = self.slot.undelivered {
+            self.fetches.want(now.monotonic, Item::TxSet(hash), None);
+        }
+        let waiting: Vec<Entry> = self.pending.of_slot(self.open_slot()).cloned().collect();
+        let missing = waiting.into_iter().map(|entry| (self.missing(&entry.signed.statement).into_iter(), entry.knows));
+        // Of each statement one in turn: whoever names many must not be first with all of them.
+        let mut turns: Vec<_> = missing.collect();
+        while !turns.is_empty() {
+            turns.retain_mut(|(items, knows)| {
+                let item = items.next();
+                item.into_iter().for_each(|item| self.fetches.want(now.monotonic, item, knows.iter().copied()));
+                item.is_some()
+            });
+        }
+    }
+
     /// What statements still wait for. Everything else need not be fetched any more.
     pub(super) fn drop_needless_fetches(&mut self) {
         let waiting: Vec<Statement> = self.pending.iter().map(|entry| entry.signed.statement.clone()).collect();

@@ -384,3 +384,25 @@ fn an_answer_on_scp_state_leaves_room_for_votes_and_begins_with_the_open_slot() 
     assert_eq!(slots.len(), 4_096);
     assert!(slots.iter().take(600).all(|slot| *slot == 2) && slots.iter().skip(600).is_sorted());
 }
+
+#[test]
+fn a_statement_that_found_no_room_for_its_fetch_is_not_forgotten() {
+    let mut herder = herder(Parameters::default());
+    // Nobody has these.
+    for number in 0..2_000u32 {
+        herder.fetches.want(Duration::ZERO, fetch::Item::TxSet(sha256(&[&number.to_be_bytes()])), [node(3)]);
+    }
+    let honest = Hash([77; 32]);
+    let (slot, previous) = (herder.open_slot(), herder.ledger().header_hash());
+    let value = Proposed::sign(slot, previous, honest, 1_700_000_009_000, &StandIn(node(2))).to_value();
+    let pledge = Pledge::Nominate { voted: vec![value], accepted: vec![] };
+    let quorum_set = herder.config.quorum_set.normalized().hash();
+    let statement = Statement { node: node(2), slot, quorum_set, pledge };
+    let message = Message::Statement(SignedStatement::sign(statement, &StandIn(node(2))));
+    let mut asked = answers(&mut herder, 10, message);
+    for ms in (100..3_000).step_by(100) {
+        herder.handle(now(ms), Input::Wakeup);
+        asked.extend(messages(herder.flush(now(ms))).into_iter().map(|(_, message)| message));
+    }
+    assert!(asked.contains(&Message::GetTxSet(honest)));
+}

@@ -68,7 +68,7 @@ fn a_signature_is_checked_over_the_statements_one_encoding() {
 
 #[test]
 fn the_signed_bytes_of_a_statement_are_frozen() {
-    let signed = samples::statement(1, 5, fba_core::Pledge::Externalize { commit: samples::ballot(1), high: 2 });
+    let signed = samples::statement(1, 5, Pledge::Externalize { commit: samples::ballot(1), high: 2 });
     let bytes = statement_bytes(&signed.statement);
     let text = "a4646e6f64655820{node}64736c6f74056a71756f72756d5f73657458200707070707070707070707070707070707070707\
                 07070707070707070707070766706c65646765a16b65787465726e616c697a65a266636f6d6d6974a267636f756e7465720165\
