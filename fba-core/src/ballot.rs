@@ -4,10 +4,7 @@ mod step;
 
 use crate::outlet::{Local, Turn};
 use crate::tally::Tally;
-use crate::{
-    Attested, Ballot, Driver, Evidence, Malformed, Pledge, Purpose, Rejected, Rule, SenderSet,
-    Statement,
-};
+use crate::{Attested, Ballot, Driver, Evidence, Malformed, Pledge, Purpose, Rejected, Rule, SenderSet, Statement};
 use crate::{Timer, Validity, Value};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -115,11 +112,7 @@ impl Balloting {
     }
 
     /// Takes in somebody's statement. On `Err` nothing has changed.
-    pub(crate) fn receive<D: Driver>(
-        &mut self,
-        attested: Attested,
-        turn: &mut Turn<'_, D>,
-    ) -> Result<(), Rejected> {
+    pub(crate) fn receive<D: Driver>(&mut self, attested: Attested, turn: &mut Turn<'_, D>) -> Result<(), Rejected> {
         let statement = &attested.statement;
         // S1: whose slices are unknown cannot be counted; EXTERNALIZE needs no slices (F4).
         match (&statement.pledge, &attested.quorum_set) {
@@ -136,16 +129,12 @@ impl Balloting {
         match (validity(statement, turn), self.externalized()) {
             (Validity::Invalid, _) => return Err(Rejected::InvalidValue),
             // V1
-            (Validity::PayloadMissing, _)
-                if !matches!(statement.pledge, Pledge::Prepare { .. }) =>
-            {
+            (Validity::PayloadMissing, _) if !matches!(statement.pledge, Pledge::Prepare { .. }) => {
                 return Err(Rejected::InvalidValue);
             }
             // S6
             (_, Some(decided)) => {
-                let same = statement
-                    .working_ballot()
-                    .is_some_and(|ballot| ballot.value == *decided);
+                let same = statement.working_ballot().is_some_and(|ballot| ballot.value == *decided);
                 if !same {
                     return Err(Rejected::OtherValueExternalized);
                 }
@@ -173,11 +162,8 @@ impl Balloting {
     /// B7: starts the first ballot or the next one.
     pub(crate) fn bump<D: Driver>(&mut self, value: Value, turn: &mut Turn<'_, D>) {
         // A counter that cannot grow stays where it is: wrapping would take back everything said (B7).
-        let counter = self
-            .state
-            .ballot
-            .as_ref()
-            .map_or(Some(self.first_counter), |ballot| ballot.counter.checked_add(1));
+        let counter =
+            self.state.ballot.as_ref().map_or(Some(self.first_counter), |ballot| ballot.counter.checked_add(1));
         if let Some(counter) = counter
             && self.move_on(value, counter, turn)
         {
@@ -243,26 +229,14 @@ impl Balloting {
         if self.state.phase == Phase::Externalize {
             return false;
         }
-        let ours = self
-            .state
-            .ballot
-            .as_ref()
-            .map_or(0, |ballot| ballot.counter);
+        let ours = self.state.ballot.as_ref().map_or(0, |ballot| ballot.counter);
         if !self.is_blocking_ahead_of(ours) {
             return false;
         }
-        let mut counters: Vec<u32> = self
-            .tally
-            .pledges()
-            .map(Pledge::counter)
-            .filter(|n| *n > ours)
-            .collect();
+        let mut counters: Vec<u32> = self.tally.pledges().map(Pledge::counter).filter(|n| *n > ours).collect();
         counters.sort_unstable();
         counters.dedup();
-        let Some(target) = counters
-            .into_iter()
-            .find(|n| !self.is_blocking_ahead_of(*n))
-        else {
+        let Some(target) = counters.into_iter().find(|n| !self.is_blocking_ahead_of(*n)) else {
             return false;
         };
         let Some(value) = self.abandoned_value() else {
@@ -270,9 +244,7 @@ impl Balloting {
         };
         let moved = self.move_on(value, target.max(self.first_counter), turn);
         if moved {
-            let evidence = self
-                .tally
-                .v_blocking_evidence(|pledge| pledge.counter() > ours);
+            let evidence = self.tally.v_blocking_evidence(|pledge| pledge.counter() > ours);
             self.report(Rule::FollowBlocking, Some(evidence), turn);
             if let Some(own) = self.say(turn) {
                 self.settle(own, turn);
@@ -283,8 +255,7 @@ impl Balloting {
     }
 
     fn is_blocking_ahead_of(&self, counter: u32) -> bool {
-        self.tally
-            .is_v_blocking(|pledge| pledge.counter() > counter)
+        self.tally.is_v_blocking(|pledge| pledge.counter() > counter)
     }
 
     fn report<D>(&self, rule: Rule, evidence: Option<Evidence>, turn: &mut Turn<'_, D>) {
@@ -297,12 +268,9 @@ impl Balloting {
     fn abandoned_value(&self) -> Option<Value> {
         // A commit we voted for binds us (B7); after a restart it is all that is known of z.
         let bound = self.state.commit.as_ref().map(|ballot| ballot.value.clone());
-        bound.or_else(|| self.composite.clone()).or_else(|| {
-            self.state
-                .ballot
-                .as_ref()
-                .map(|ballot| ballot.value.clone())
-        })
+        bound
+            .or_else(|| self.composite.clone())
+            .or_else(|| self.state.ballot.as_ref().map(|ballot| ballot.value.clone()))
     }
 
     /// B7: to `counter`, with the value locked in if there is one. False if that is no step forward.
@@ -335,20 +303,10 @@ impl Balloting {
     /// Sets b, and clears what b must agree with (B2).
     fn move_to(&mut self, ballot: Ballot) {
         // B9: heard is about one counter.
-        if self
-            .state
-            .ballot
-            .as_ref()
-            .is_none_or(|current| current.counter != ballot.counter)
-        {
+        if self.state.ballot.as_ref().is_none_or(|current| current.counter != ballot.counter) {
             self.heard = false;
         }
-        if self
-            .state
-            .high
-            .as_ref()
-            .is_some_and(|high| high.value != ballot.value)
-        {
+        if self.state.high.as_ref().is_some_and(|high| high.value != ballot.value) {
             self.state.high = None;
             self.state.commit = None;
         }
@@ -357,11 +315,7 @@ impl Balloting {
 
     /// B2: b is never below h.
     fn raise_ballot_to(&mut self, high: &Ballot) -> bool {
-        let below = self
-            .state
-            .ballot
-            .as_ref()
-            .is_none_or(|ballot| ballot < high);
+        let below = self.state.ballot.as_ref().is_none_or(|ballot| ballot < high);
         if below {
             let counter = high.counter.max(self.first_counter);
             self.move_to(Ballot { counter, value: high.value.clone() });
@@ -391,11 +345,9 @@ impl Balloting {
                 if !self.heard {
                     self.heard = true;
                     let evidence = self.tally.evidence(&support);
-                    turn.out
-                        .moved(Rule::HeardFromQuorum, ballot.clone(), Some(evidence));
+                    turn.out.moved(Rule::HeardFromQuorum, ballot.clone(), Some(evidence));
                     if !decided {
-                        turn.out
-                            .start(Timer::Ballot, turn.driver.timeout(Timer::Ballot, counter));
+                        turn.out.start(Timer::Ballot, turn.driver.timeout(Timer::Ballot, counter));
                     }
                 }
                 if decided {
@@ -421,16 +373,10 @@ impl Balloting {
             Validity::NotCurrent | Validity::PayloadMissing | Validity::Valid => {}
         }
         let quorum_set = SenderSet::Known(Arc::clone(&turn.local.set));
-        self.tally.record(Attested {
-            statement: statement.clone(),
-            quorum_set,
-        });
+        self.tally.record(Attested { statement: statement.clone(), quorum_set });
         let hint = statement.pledge.clone();
         // A PREPARE without a ballot is for our own tally only.
-        let is_newer = self
-            .last
-            .as_ref()
-            .is_none_or(|last| statement.is_newer_than(last));
+        let is_newer = self.last.as_ref().is_none_or(|last| statement.is_newer_than(last));
         if self.state.ballot.is_some() && is_newer {
             self.last = Some(statement);
             self.unsent = true;
@@ -453,28 +399,13 @@ impl Balloting {
 impl State {
     /// R2: the ballots behind a statement of ours.
     fn said(pledge: &Pledge) -> Option<Self> {
-        let at = |counter: u32, value: &Value| {
-            Some(Ballot {
-                counter,
-                value: value.clone(),
-            })
-        };
+        let at = |counter: u32, value: &Value| Some(Ballot { counter, value: value.clone() });
         let some = |counter: u32, value: &Value| {
-            if counter == 0 {
-                None
-            } else {
-                at(counter, value)
-            }
+            if counter == 0 { None } else { at(counter, value) }
         };
         let state = match pledge {
             Pledge::Nominate { .. } => return None,
-            Pledge::Prepare {
-                ballot,
-                prepared,
-                prepared_prime,
-                commit,
-                high,
-            } => Self {
+            Pledge::Prepare { ballot, prepared, prepared_prime, commit, high } => Self {
                 phase: Phase::Prepare,
                 ballot: Some(ballot.clone()),
                 prepared: prepared.clone(),
@@ -483,12 +414,7 @@ impl State {
                 commit: some(*commit, &ballot.value),
                 next_value: None,
             },
-            Pledge::Confirm {
-                ballot,
-                prepared,
-                commit,
-                high,
-            } => Self {
+            Pledge::Confirm { ballot, prepared, commit, high } => Self {
                 phase: Phase::Confirm,
                 ballot: Some(ballot.clone()),
                 prepared: at(*prepared, &ballot.value),
@@ -513,12 +439,7 @@ impl State {
     /// B1: what these ballots say.
     fn pledge(&self) -> Pledge {
         let counter = |ballot: &Option<Ballot>| ballot.as_ref().map_or(0, |ballot| ballot.counter);
-        let ballot = || {
-            self.ballot.clone().unwrap_or_else(|| Ballot {
-                counter: 0,
-                value: Value::new(&[]),
-            })
-        };
+        let ballot = || self.ballot.clone().unwrap_or_else(|| Ballot { counter: 0, value: Value::new(&[]) });
         match self.phase {
             Phase::Prepare => Pledge::Prepare {
                 ballot: ballot(),
@@ -533,10 +454,9 @@ impl State {
                 commit: counter(&self.commit),
                 high: counter(&self.high),
             },
-            Phase::Externalize => Pledge::Externalize {
-                commit: self.commit.clone().unwrap_or_else(ballot),
-                high: counter(&self.high),
-            },
+            Phase::Externalize => {
+                Pledge::Externalize { commit: self.commit.clone().unwrap_or_else(ballot), high: counter(&self.high) }
+            }
         }
     }
 
@@ -554,28 +474,13 @@ impl State {
         };
         let is_settled = self.ballot.is_some() && self.high.is_some() && self.commit.is_some();
         let rules = [
-            (
-                self.ballot.as_ref().is_none_or(|ballot| ballot.counter > 0),
-                "b has no counter 0",
-            ),
-            (
-                below(&self.commit, &self.high),
-                "c is at or below h, with its value",
-            ),
-            (
-                self.commit.is_none() || below(&self.high, &self.ballot),
-                "h is at or below b, with its value",
-            ),
+            (self.ballot.as_ref().is_none_or(|ballot| ballot.counter > 0), "b has no counter 0"),
+            (below(&self.commit, &self.high), "c is at or below h, with its value"),
+            (self.commit.is_none() || below(&self.high, &self.ballot), "h is at or below b, with its value"),
             (prime_is_below, "p' is below p, with another value"),
-            (
-                self.phase == Phase::Prepare || is_settled,
-                "from CONFIRM on b, h and c are set",
-            ),
+            (self.phase == Phase::Prepare || is_settled, "from CONFIRM on b, h and c are set"),
         ];
-        rules
-            .into_iter()
-            .find(|(holds, _)| !holds)
-            .map(|(_, rule)| rule)
+        rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
     }
 }
 
@@ -585,10 +490,7 @@ fn validity<D: Driver>(statement: &Statement, turn: &Turn<'_, D>) -> Validity {
     let mut last: Option<&Value> = None;
     for value in statement.pledge.values() {
         if last.replace(value) != Some(value) {
-            worst = worst.min(
-                turn.driver
-                    .validate(turn.out.slot(), value, Purpose::Ballot),
-            );
+            worst = worst.min(turn.driver.validate(turn.out.slot(), value, Purpose::Ballot));
         }
     }
     worst

@@ -18,12 +18,8 @@ pub(super) enum Step {
 }
 
 /// B10: in protocol order.
-pub(super) const STEPS: [Step; 4] = [
-    Step::AcceptPrepared,
-    Step::ConfirmPrepared,
-    Step::AcceptCommit,
-    Step::ConfirmCommit,
-];
+pub(super) const STEPS: [Step; 4] =
+    [Step::AcceptPrepared, Step::ConfirmPrepared, Step::AcceptCommit, Step::ConfirmCommit];
 
 /// A ballot, borrowed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -41,16 +37,9 @@ struct Range {
 
 impl Balloting {
     /// Tries one step. True if the state has moved, so that there is something to say.
-    pub(super) fn attempt<D: Driver>(
-        &mut self,
-        step: Step,
-        hint: &Pledge,
-        turn: &mut Turn<'_, D>,
-    ) -> bool {
+    pub(super) fn attempt<D: Driver>(&mut self, step: Step, hint: &Pledge, turn: &mut Turn<'_, D>) -> bool {
         match (step, self.state.phase) {
-            (Step::AcceptPrepared, Phase::Prepare | Phase::Confirm) => {
-                self.accept_prepared(hint, turn)
-            }
+            (Step::AcceptPrepared, Phase::Prepare | Phase::Confirm) => self.accept_prepared(hint, turn),
             (Step::ConfirmPrepared, Phase::Prepare) => self.confirm_prepared(hint, turn),
             (Step::AcceptCommit, Phase::Prepare | Phase::Confirm) => self.accept_commit(hint, turn),
             (Step::ConfirmCommit, Phase::Confirm) => self.confirm_commit(hint, turn),
@@ -67,10 +56,9 @@ impl Balloting {
             .rev()
             .filter(|ballot| self.may_become_prepared(*ballot))
             .find_map(|ballot| {
-                let support = self.tally.accept(
-                    |pledge| votes_prepare(pledge, ballot),
-                    |pledge| accepts_prepare(pledge, ballot),
-                )?;
+                let support = self
+                    .tally
+                    .accept(|pledge| votes_prepare(pledge, ballot), |pledge| accepts_prepare(pledge, ballot))?;
                 Some((ballot.to_ballot(), support))
             });
         let Some((ballot, support)) = found else {
@@ -94,21 +82,12 @@ impl Balloting {
             Phase::Confirm | Phase::Externalize => {
                 let same = |other: &Ballot| other.value == *ballot.value;
                 state.commit.as_ref().is_none_or(same)
-                    && state
-                        .prepared
-                        .as_ref()
-                        .is_none_or(|p| same(p) && p.counter <= ballot.counter)
+                    && state.prepared.as_ref().is_none_or(|p| same(p) && p.counter <= ballot.counter)
             }
         };
         settled
-            && state
-                .prepared_prime
-                .as_ref()
-                .is_none_or(|prime| ballot > At::of(prime))
-            && state
-                .prepared
-                .as_ref()
-                .is_none_or(|p| !ballot.is_below_compatible(At::of(p)))
+            && state.prepared_prime.as_ref().is_none_or(|prime| ballot > At::of(prime))
+            && state.prepared.as_ref().is_none_or(|p| !ballot.is_below_compatible(At::of(p)))
     }
 
     /// B3: p is the highest ballot accepted as prepared, p' the highest below it with another value.
@@ -116,10 +95,8 @@ impl Balloting {
         let state = &mut self.state;
         match &state.prepared {
             Some(prepared) if prepared > ballot => {
-                let better = state
-                    .prepared_prime
-                    .as_ref()
-                    .is_none_or(|prime| prime < ballot && prepared.value != ballot.value);
+                let better =
+                    state.prepared_prime.as_ref().is_none_or(|prime| prime < ballot && prepared.value != ballot.value);
                 if better {
                     state.prepared_prime = Some(ballot.clone());
                 }
@@ -144,11 +121,7 @@ impl Balloting {
         let Some(high) = &state.high else {
             return false;
         };
-        let aborts = |ballot: &Option<Ballot>| {
-            ballot
-                .as_ref()
-                .is_some_and(|ballot| high.is_below_incompatible(ballot))
-        };
+        let aborts = |ballot: &Option<Ballot>| ballot.as_ref().is_some_and(|ballot| high.is_below_incompatible(ballot));
         let aborted = state.phase == Phase::Prepare
             && state.commit.is_some()
             && (aborts(&state.prepared) || aborts(&state.prepared_prime));
@@ -168,12 +141,7 @@ impl Balloting {
         let high = candidates
             .iter()
             .rev()
-            .take_while(|ballot| {
-                self.state
-                    .high
-                    .as_ref()
-                    .is_none_or(|high| **ballot > At::of(high))
-            })
+            .take_while(|ballot| self.state.high.as_ref().is_none_or(|high| **ballot > At::of(high)))
             .find_map(|ballot| Some((*ballot, confirm(*ballot)?)));
         let Some((high, support)) = high else {
             return false;
@@ -182,11 +150,7 @@ impl Balloting {
         if self.may_vote_commit(high) && has_payload(high.value, turn) {
             // From h down to b, as far as every step of the way is confirmed.
             for ballot in candidates.iter().rev().skip_while(|ballot| **ballot > high) {
-                let below = self
-                    .state
-                    .ballot
-                    .as_ref()
-                    .is_some_and(|current| *ballot < At::of(current));
+                let below = self.state.ballot.as_ref().is_some_and(|current| *ballot < At::of(current));
                 let forgotten = ballot.counter < self.first_counter; // R6
                 if below || forgotten || (ballot.value == high.value && confirm(*ballot).is_none()) {
                     break;
@@ -208,13 +172,9 @@ impl Balloting {
     /// B4: no commit vote yet, and nothing accepted that aborts `high`.
     fn may_vote_commit(&self, high: At<'_>) -> bool {
         let aborts = |ballot: &Option<Ballot>| {
-            ballot
-                .as_ref()
-                .is_some_and(|ballot| ballot.value != *high.value && high <= At::of(ballot))
+            ballot.as_ref().is_some_and(|ballot| ballot.value != *high.value && high <= At::of(ballot))
         };
-        self.state.commit.is_none()
-            && !aborts(&self.state.prepared)
-            && !aborts(&self.state.prepared_prime)
+        self.state.commit.is_none() && !aborts(&self.state.prepared) && !aborts(&self.state.prepared_prime)
     }
 
     /// B4: `commit` is the lowest counter to vote to commit, 0 for none.
@@ -223,20 +183,13 @@ impl Balloting {
         state.next_value = Some(high.value.clone());
         let mut moved = false;
         // h and c belong to b's value; on another value only b itself moves.
-        if state
-            .ballot
-            .as_ref()
-            .is_none_or(|ballot| ballot.value == high.value)
-        {
+        if state.ballot.as_ref().is_none_or(|ballot| ballot.value == high.value) {
             if state.high.as_ref().is_none_or(|old| high > old) {
                 state.high = Some(high.clone());
                 moved = true;
             }
             if commit != 0 {
-                state.commit = Some(Ballot {
-                    counter: commit,
-                    value: high.value.clone(),
-                });
+                state.commit = Some(Ballot { counter: commit, value: high.value.clone() });
                 moved = true;
             }
         }
@@ -259,24 +212,13 @@ impl Balloting {
                 |pledge| accepts_commit(pledge, value, low, high),
             )
         });
-        let higher = |range: &Range| {
-            !is_settled || state.high.as_ref().is_none_or(|h| range.high > h.counter)
-        };
+        let higher = |range: &Range| !is_settled || state.high.as_ref().is_none_or(|h| range.high > h.counter);
         let Some(range) = range.filter(higher) else {
             return false;
         };
         let evidence = self.tally.evidence(&range.support);
-        let high = Ballot {
-            counter: range.high,
-            value: value.clone(),
-        };
-        self.set_accepted_commit(
-            Ballot {
-                counter: range.low,
-                value: value.clone(),
-            },
-            &high,
-        );
+        let high = Ballot { counter: range.high, value: value.clone() };
+        self.set_accepted_commit(Ballot { counter: range.low, value: value.clone() }, &high);
         turn.out.moved(Rule::AcceptCommit, high, Some(evidence));
         true
     }
@@ -291,11 +233,7 @@ impl Balloting {
             state.phase = Phase::Confirm;
             state.prepared_prime = None;
             // The value is settled now, even against what b stood for.
-            if state
-                .ballot
-                .as_ref()
-                .is_some_and(|ballot| !high.is_below_compatible(ballot))
-            {
+            if state.ballot.as_ref().is_some_and(|ballot| !high.is_below_compatible(ballot)) {
                 self.move_to(high.clone());
             }
         }
@@ -309,30 +247,18 @@ impl Balloting {
             Pledge::Confirm { ballot, .. } => &ballot.value,
             Pledge::Externalize { commit, .. } => &commit.value,
         };
-        if self
-            .state
-            .commit
-            .as_ref()
-            .is_none_or(|commit| commit.value != *value)
-        {
+        if self.state.commit.as_ref().is_none_or(|commit| commit.value != *value) {
             return false;
         }
         let range = highest_range(&commit_boundaries(&self.tally, value), |low, high| {
-            self.tally
-                .confirm(|pledge| accepts_commit(pledge, value, low, high))
+            self.tally.confirm(|pledge| accepts_commit(pledge, value, low, high))
         });
         let Some(range) = range else {
             return false;
         };
         let evidence = self.tally.evidence(&range.support);
-        let high = Ballot {
-            counter: range.high,
-            value: value.clone(),
-        };
-        self.state.commit = Some(Ballot {
-            counter: range.low,
-            value: value.clone(),
-        });
+        let high = Ballot { counter: range.high, value: value.clone() };
+        self.state.commit = Some(Ballot { counter: range.low, value: value.clone() });
         self.state.high = Some(high.clone());
         self.raise_ballot_to(&high);
         self.state.phase = Phase::Externalize;
@@ -345,10 +271,7 @@ impl Balloting {
 
 impl<'a> At<'a> {
     fn of(ballot: &'a Ballot) -> Self {
-        Self {
-            counter: ballot.counter,
-            value: &ballot.value,
-        }
+        Self { counter: ballot.counter, value: &ballot.value }
     }
 
     fn is_below_compatible(self, other: Self) -> bool {
@@ -356,18 +279,13 @@ impl<'a> At<'a> {
     }
 
     fn to_ballot(self) -> Ballot {
-        Ballot {
-            counter: self.counter,
-            value: self.value.clone(),
-        }
+        Ballot { counter: self.counter, value: self.value.clone() }
     }
 }
 
 /// V1: nobody votes to commit what nobody may be able to apply.
 fn has_payload<D: Driver>(value: &Value, turn: &Turn<'_, D>) -> bool {
-    turn.driver
-        .validate(turn.out.slot(), value, Purpose::Ballot)
-        != Validity::PayloadMissing
+    turn.driver.validate(turn.out.slot(), value, Purpose::Ballot) != Validity::PayloadMissing
 }
 
 /// B3: every ballot somebody mentions that is at or below, with the same value, one the hint mentions. Increasing.
@@ -377,40 +295,16 @@ fn prepare_candidates<'a>(tally: &'a Tally, hint: &'a Pledge) -> Vec<At<'a>> {
         for pledge in tally.pledges() {
             let mentioned = match pledge {
                 Pledge::Nominate { .. } => [None; 3],
-                Pledge::Prepare {
-                    ballot,
-                    prepared,
-                    prepared_prime,
-                    ..
-                } => [
-                    Some(At::of(ballot)),
-                    prepared.as_ref().map(At::of),
-                    prepared_prime.as_ref().map(At::of),
-                ],
-                Pledge::Confirm {
-                    ballot, prepared, ..
-                } => {
-                    let value = &ballot.value;
-                    [
-                        Some(At {
-                            counter: top.counter,
-                            value,
-                        }),
-                        Some(At {
-                            counter: *prepared,
-                            value,
-                        }),
-                        None,
-                    ]
+                Pledge::Prepare { ballot, prepared, prepared_prime, .. } => {
+                    [Some(At::of(ballot)), prepared.as_ref().map(At::of), prepared_prime.as_ref().map(At::of)]
                 }
-                Pledge::Externalize { commit, .. } => [
-                    Some(At {
-                        counter: top.counter,
-                        value: &commit.value,
-                    }),
-                    None,
-                    None,
-                ],
+                Pledge::Confirm { ballot, prepared, .. } => {
+                    let value = &ballot.value;
+                    [Some(At { counter: top.counter, value }), Some(At { counter: *prepared, value }), None]
+                }
+                Pledge::Externalize { commit, .. } => {
+                    [Some(At { counter: top.counter, value: &commit.value }), None, None]
+                }
             };
             for ballot in mentioned.into_iter().flatten() {
                 // Neighbours mostly say the same: leaving that out here keeps the list short.
@@ -429,40 +323,16 @@ fn prepare_candidates<'a>(tally: &'a Tally, hint: &'a Pledge) -> Vec<At<'a>> {
 fn hinted(hint: &Pledge) -> [Option<At<'_>>; 3] {
     match hint {
         Pledge::Nominate { .. } => [None; 3],
-        Pledge::Prepare {
-            ballot,
-            prepared,
-            prepared_prime,
-            ..
-        } => [
+        Pledge::Prepare { ballot, prepared, prepared_prime, .. } => [
             Some(At::of(ballot)),
             prepared.as_ref().filter(|p| *p != ballot).map(At::of),
             prepared_prime.as_ref().map(At::of),
         ],
-        Pledge::Confirm {
-            ballot, prepared, ..
-        } => {
+        Pledge::Confirm { ballot, prepared, .. } => {
             let value = &ballot.value;
-            [
-                Some(At {
-                    counter: *prepared,
-                    value,
-                }),
-                Some(At {
-                    counter: u32::MAX,
-                    value,
-                }),
-                None,
-            ]
+            [Some(At { counter: *prepared, value }), Some(At { counter: u32::MAX, value }), None]
         }
-        Pledge::Externalize { commit, .. } => [
-            Some(At {
-                counter: u32::MAX,
-                value: &commit.value,
-            }),
-            None,
-            None,
-        ],
+        Pledge::Externalize { commit, .. } => [Some(At { counter: u32::MAX, value: &commit.value }), None, None],
     }
 }
 
@@ -480,17 +350,10 @@ fn votes_prepare(pledge: &Pledge, at: At<'_>) -> bool {
 fn accepts_prepare(pledge: &Pledge, at: At<'_>) -> bool {
     match pledge {
         Pledge::Nominate { .. } => false,
-        Pledge::Prepare {
-            prepared,
-            prepared_prime,
-            ..
-        } => [prepared, prepared_prime]
-            .into_iter()
-            .flatten()
-            .any(|ballot| at.is_below_compatible(At::of(ballot))),
-        Pledge::Confirm {
-            ballot, prepared, ..
-        } => at.counter <= *prepared && ballot.value == *at.value,
+        Pledge::Prepare { prepared, prepared_prime, .. } => {
+            [prepared, prepared_prime].into_iter().flatten().any(|ballot| at.is_below_compatible(At::of(ballot)))
+        }
+        Pledge::Confirm { ballot, prepared, .. } => at.counter <= *prepared && ballot.value == *at.value,
         Pledge::Externalize { commit, .. } => commit.value == *at.value,
     }
 }
@@ -499,12 +362,9 @@ fn accepts_prepare(pledge: &Pledge, at: At<'_>) -> bool {
 fn votes_commit(pledge: &Pledge, value: &Value, low: u32, high: u32) -> bool {
     match pledge {
         Pledge::Nominate { .. } => false,
-        Pledge::Prepare {
-            ballot,
-            commit,
-            high: top,
-            ..
-        } => *commit != 0 && *commit <= low && high <= *top && ballot.value == *value,
+        Pledge::Prepare { ballot, commit, high: top, .. } => {
+            *commit != 0 && *commit <= low && high <= *top && ballot.value == *value
+        }
         Pledge::Confirm { ballot, commit, .. } => *commit <= low && ballot.value == *value,
         Pledge::Externalize { commit, .. } => commit.counter <= low && commit.value == *value,
     }
@@ -514,12 +374,7 @@ fn votes_commit(pledge: &Pledge, value: &Value, low: u32, high: u32) -> bool {
 fn accepts_commit(pledge: &Pledge, value: &Value, low: u32, high: u32) -> bool {
     match pledge {
         Pledge::Nominate { .. } | Pledge::Prepare { .. } => false,
-        Pledge::Confirm {
-            ballot,
-            commit,
-            high: top,
-            ..
-        } => *commit <= low && high <= *top && ballot.value == *value,
+        Pledge::Confirm { ballot, commit, high: top, .. } => *commit <= low && high <= *top && ballot.value == *value,
         Pledge::Externalize { commit, .. } => commit.counter <= low && commit.value == *value,
     }
 }
@@ -538,29 +393,16 @@ fn commit_boundaries(tally: &Tally, value: &Value) -> Vec<u32> {
     let mut counters = Vec::new();
     for pledge in tally.pledges() {
         match pledge {
-            Pledge::Prepare {
-                ballot,
-                commit,
-                high,
-                ..
-            } if *commit != 0 && ballot.value == *value => {
+            Pledge::Prepare { ballot, commit, high, .. } if *commit != 0 && ballot.value == *value => {
                 counters.extend([*commit, *high]);
             }
-            Pledge::Confirm {
-                ballot,
-                commit,
-                high,
-                ..
-            } if ballot.value == *value => {
+            Pledge::Confirm { ballot, commit, high, .. } if ballot.value == *value => {
                 counters.extend([*commit, *high]);
             }
             Pledge::Externalize { commit, high } if commit.value == *value => {
                 counters.extend([commit.counter, *high, u32::MAX]);
             }
-            Pledge::Nominate { .. }
-            | Pledge::Prepare { .. }
-            | Pledge::Confirm { .. }
-            | Pledge::Externalize { .. } => {}
+            Pledge::Nominate { .. } | Pledge::Prepare { .. } | Pledge::Confirm { .. } | Pledge::Externalize { .. } => {}
         }
     }
     counters.sort_unstable_by(|a, b| b.cmp(a));
@@ -575,13 +417,7 @@ fn highest_range(boundaries: &[u32], holds: impl Fn(u32, u32) -> Option<Support>
     for counter in boundaries.iter().copied() {
         let high = found.as_ref().map_or(counter, |range| range.high);
         match (holds(counter, high), &found) {
-            (Some(support), _) => {
-                found = Some(Range {
-                    low: counter,
-                    high,
-                    support,
-                })
-            }
+            (Some(support), _) => found = Some(Range { low: counter, high, support }),
             (None, Some(_)) => break,
             (None, None) => {}
         }

@@ -7,12 +7,15 @@ use crate::wire::{LEDGERS_MAX, Message};
 use fba_core::{Hash, NodeId, QuorumSet, SlotIndex};
 use std::sync::Arc;
 
-/// Most statements in one answer: a hundred slots of a network of fifty.
-const ANSWER_STATEMENTS_MAX: usize = 10_000;
+/// Most statements in one answer: two slots of a network of a thousand. With [`ANSWER_BYTES_MAX`], half of what may wait
+/// for a peer: an answer must not be what makes it a straggler.
+const ANSWER_STATEMENTS_MAX: usize = 4_096;
+/// Most bytes in one answer.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 impl Herder {
     pub(super) fn peer_up(&mut self, now: Now, peer: NodeId) {
-        self.peers.add(peer);
+        self.peers.add(now.monotonic, peer);
         self.ask_state(vec![peer]);
         self.repeat_own(&[peer]);
         self.advertise_queue(peer);
@@ -27,6 +30,7 @@ impl Herder {
         self.payloads.forget_peer(peer);
         self.queue.forget_peer(peer);
         self.catchup.forget_peer(peer);
+        self.demands.forget_peer(now.monotonic, peer);
     }
 
     pub(super) fn receive(&mut self, now: Now, from: NodeId, message: Message) {
@@ -37,30 +41,38 @@ impl Herder {
         match message {
             Message::Statement(signed) => self.statement(now, from, signed),
             Message::GetScpState { from: slot } => self.send_state(now, from, SlotIndex(slot)),
-            Message::GetQuorumSet(hash) => self.send_quorum_set(from, hash),
+            Message::GetQuorumSet(hash) => self.send_quorum_set(now, from, hash),
             Message::QuorumSet(set) => self.quorum_set(now, from, set),
-            Message::GetTxSet(hash) => self.send_tx_set(from, hash),
+            Message::GetTxSet(hash) => self.send_tx_set(now, from, hash),
             Message::TxSet(set) => self.tx_set(from, set),
             Message::DontHave(hash) => self.fetches.dont_have(now.monotonic, from, hash),
             Message::TxAdvert(hashes) => self.tx_advert(now, from, &hashes),
-            Message::TxDemand(hashes) => self.tx_demand(from, &hashes),
+            Message::TxDemand(hashes) => self.tx_demand(now, from, &hashes),
             Message::Transactions(transactions) => self.transactions(now, from, &transactions),
             Message::GetLedgers { from: first, count } => self.read_ledgers(now, from, first, count),
             Message::Ledgers(entries) => self.ledgers(now, from, &entries),
         }
     }
 
-    /// Everything known from `slot` on, lowest first. Of the peer's own too: it may have forgotten.
+    /// What is known from `slot` on: of the open slot first, then lowest first, as much as an answer holds. Of the peer's
+    /// own too: it may have forgotten.
     fn send_state(&mut self, now: Now, peer: NodeId, slot: SlotIndex) {
         if !self.peers.may_ask_state(now.monotonic, peer) {
             return self.out.refused(peer, "asks for SCP state too often".to_owned());
         }
-        let last = SlotIndex(self.open_slot().0.saturating_add(SLOTS_AHEAD));
+        let (open, last) = (self.open_slot(), SlotIndex(self.open_slot().0.saturating_add(SLOTS_AHEAD)));
+        let others = self.book.since(slot).take_while(|entry| entry.slot() <= last);
+        let mut bytes = 0usize;
         let known: Vec<Message> = self
             .book
-            .since(slot)
-            .take_while(|entry| entry.slot() <= last)
+            .of_slot(open)
+            .filter(|_| slot <= open)
+            .chain(others.filter(|entry| entry.slot() != open))
             .take(ANSWER_STATEMENTS_MAX)
+            .take_while(|entry| {
+                bytes = bytes.saturating_add(entry.signed.bytes_at_most());
+                bytes <= ANSWER_BYTES_MAX
+            })
             .map(|entry| Message::Statement(entry.signed.clone()))
             .collect();
         for message in known {
@@ -68,14 +80,25 @@ impl Herder {
         }
     }
 
-    fn send_quorum_set(&mut self, peer: NodeId, hash: Hash) {
+    fn send_quorum_set(&mut self, now: Now, peer: NodeId, hash: Hash) {
+        /// A set of two hundred nodes; they are small, and most networks have few different ones.
+        const BYTES: usize = 7 << 10;
         let set = self.sets.get(&hash).map(|set| Message::QuorumSet(QuorumSet::clone(set)));
-        self.out.send(vec![peer], set.unwrap_or(Message::DontHave(hash)));
+        self.send_set(now, peer, hash, set.map(|set| (set, BYTES)));
     }
 
-    fn send_tx_set(&mut self, peer: NodeId, hash: Hash) {
-        let set = self.payloads.serve(&hash).map(Message::TxSet);
-        self.out.send(vec![peer], set.unwrap_or(Message::DontHave(hash)));
+    fn send_tx_set(&mut self, now: Now, peer: NodeId, hash: Hash) {
+        let set = self.payloads.serve(&hash);
+        self.send_set(now, peer, hash, set.map(|set| (Message::TxSet(Arc::clone(&set)), set.transaction_bytes())));
+    }
+
+    /// A set of so many bytes, or that we lack it; nothing if the peer has had too much lately: it will ask others.
+    fn send_set(&mut self, now: Now, peer: NodeId, hash: Hash, set: Option<(Message, usize)>) {
+        let (message, bytes) = set.unwrap_or((Message::DontHave(hash), 0));
+        if !self.peers.may_have_set(now.monotonic, peer, bytes) {
+            return self.out.refused(peer, "asks for too many sets".to_owned());
+        }
+        self.out.send(vec![peer], message);
     }
 
     fn quorum_set(&mut self, now: Now, from: NodeId, set: QuorumSet) {
@@ -129,6 +152,9 @@ impl Herder {
 
     /// Asks for quorum sets and transaction sets that statements wait for.
     pub(super) fn ask_for_missing(&mut self, now: Now) {
+        if self.fetches.take_again(now.monotonic) {
+            self.want_again(now);
+        }
         for (peer, item) in self.fetches.due(now.monotonic, self.peers.ids()) {
             let message = match item {
                 Item::QuorumSet(hash) => Message::GetQuorumSet(hash),

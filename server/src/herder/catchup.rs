@@ -28,7 +28,8 @@ pub(crate) struct CatchUp {
     /// Nothing is asked before this.
     not_before: Duration,
     turn: u64,
-    /// Ledgers that fit in one answer, as far as we know.
+    /// Ledgers that fit in one answer, as far as we know. Grows with every answer that is complete: one peer's short
+    /// answer must not slow down all that follow.
     chunk: Option<u64>,
 }
 
@@ -89,7 +90,7 @@ impl Herder {
     /// Asks for the next piece, if it is time to.
     pub(super) fn catch_up(&mut self, now: Now) {
         let Some((from, to)) = self.gap() else {
-            self.catchup.asked = None;
+            (self.catchup.asked, self.catchup.chunk) = (None, None);
             return;
         };
         let waits = self.catchup_due().is_some_and(|due| due > now.monotonic);
@@ -152,8 +153,8 @@ impl Herder {
         let Some(asked) = self.catchup.asked.filter(|asked| asked.peer == from) else { return };
         self.catchup.asked = None;
         if entries.is_empty() {
-            // The peer lacks them too; the next one is asked after a while.
-            self.catchup.asked = Some(Asked { deadline: now.monotonic + PATIENCE, ..asked });
+            // The peer lacks them too. Another one is asked after a while, whatever this one says until then.
+            self.catchup.not_before = now.monotonic + PATIENCE;
             return;
         }
         if let Err(reason) = self.take_entries(now, asked, entries) {
@@ -177,6 +178,7 @@ impl Herder {
             return Ok(());
         };
         LedgerEntry::verify_chain(entries, proven).map_err(|error| error.to_string())?;
+        self.catchup.chunk = self.catchup.chunk.map(|chunk| chunk.saturating_mul(2)).filter(|chunk| *chunk < CHUNK);
         for entry in entries {
             let before = entry.header.sequence.saturating_sub(1);
             if before > self.ledger.sequence() {

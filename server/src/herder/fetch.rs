@@ -3,14 +3,19 @@
 
 use fba_core::{Hash, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// How long the first peer asked has; each further one gets as much more.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The longest any peer gets.
 const PATIENCE_MAX: Duration = Duration::from_secs(5);
-/// Most things fetched at the same time: every node of a large network naming two new ones.
-const FETCHES_MAX: usize = 2_000;
+/// Most quorum sets, and most transaction sets, fetched at the same time: every node of a large network naming a new one.
+const PER_KIND_MAX: usize = 1_000;
+/// When there is no room, what so many requests did not bring makes room: it may be invented.
+const FUTILE_AFTER: u32 = 2;
+/// What found no room is wanted again after this time, as long as a statement waits for it.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How many answers may still come after their fetch is over, without being held against the sender.
 const LATE_MAX: usize = 1_000;
 
@@ -19,6 +24,17 @@ const LATE_MAX: usize = 1_000;
 pub(crate) enum Item {
     QuorumSet(Hash),
     TxSet(Hash),
+}
+
+impl Item {
+    /// All of the same kind.
+    fn kind(self) -> RangeInclusive<Self> {
+        let of: fn(Hash) -> Self = match self {
+            Self::QuorumSet(_) => Self::QuorumSet,
+            Self::TxSet(_) => Self::TxSet,
+        };
+        of(Hash([0; 32]))..=of(Hash([u8::MAX; 32]))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -37,12 +53,14 @@ struct Fetch {
 pub(crate) struct Fetches {
     open: BTreeMap<Item, Fetch>,
     late: BTreeSet<(NodeId, Item)>,
+    /// Something found no room, or had to make room: it is to be wanted again then.
+    again: Option<Duration>,
 }
 
 impl Fetches {
     /// Wants `item`, which `hint` has named.
     pub(crate) fn want(&mut self, now: Duration, item: Item, hint: impl IntoIterator<Item = NodeId>) {
-        if self.open.len() >= FETCHES_MAX && !self.open.contains_key(&item) {
+        if !self.open.contains_key(&item) && !self.make_room(now, item) {
             return;
         }
         let fetch = self.open.entry(item).or_insert_with(|| Fetch {
@@ -53,6 +71,23 @@ impl Fetches {
             attempts: 0,
         });
         fetch.hints.extend(hint);
+    }
+
+    /// Room for one more of this kind, if need be in the place of the one asked for most often in vain.
+    fn make_room(&mut self, now: Duration, item: Item) -> bool {
+        let of_kind = || self.open.range(item.kind());
+        if self.open.len() < PER_KIND_MAX || of_kind().count() < PER_KIND_MAX {
+            return true;
+        }
+        self.again.get_or_insert(now + AGAIN_AFTER);
+        let most = of_kind().max_by_key(|(_, fetch)| fetch.attempts);
+        let futile = most.filter(|(_, fetch)| fetch.attempts >= FUTILE_AFTER).map(|(item, _)| *item);
+        futile.is_some_and(|futile| self.open.remove(&futile).is_some())
+    }
+
+    /// Is it time to want again what found no room?
+    pub(crate) fn take_again(&mut self, now: Duration) -> bool {
+        self.again.take_if(|again| *again <= now).is_some()
     }
 
     /// Whom to ask for what, now.
@@ -129,7 +164,7 @@ impl Fetches {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.open.values().map(|fetch| fetch.deadline).min()
+        self.open.values().map(|fetch| fetch.deadline).chain(self.again).min()
     }
 }
 
@@ -160,5 +195,25 @@ mod tests {
         assert_eq!(fetches.due(later, &peers), [(node(2), item)]);
         assert!(fetches.answered(node(1), item), "late, but asked for");
         assert!(!fetches.answered(node(1), item), "only once");
+    }
+
+    #[test]
+    fn invented_sets_make_room_for_one_that_exists() {
+        let mut fetches = Fetches::default();
+        let peers = BTreeSet::from([node(1), node(2)]);
+        let item = |number: usize| Item::TxSet(crate::key::sha256(&[&number.to_be_bytes()]));
+        (0..2 * PER_KIND_MAX).for_each(|number| fetches.want(Duration::ZERO, item(number), [node(1)]));
+        assert_eq!(fetches.due(Duration::ZERO, &peers).len(), PER_KIND_MAX);
+        let quorum_set = Item::QuorumSet(Hash([1; 32]));
+        fetches.want(Duration::ZERO, quorum_set, None);
+        assert!(fetches.is_open(quorum_set), "the kinds do not crowd out one another");
+        let honest = item(5_000);
+        fetches.want(Duration::ZERO, honest, [node(2)]);
+        assert!(!fetches.is_open(honest), "who was asked may still answer");
+        let _ = fetches.due(PATIENCE, &peers);
+        assert!(fetches.take_again(AGAIN_AFTER) && !fetches.take_again(AGAIN_AFTER));
+        fetches.want(AGAIN_AFTER, honest, [node(2)]);
+        assert!(fetches.is_open(honest) && fetches.due(AGAIN_AFTER, &peers).contains(&(node(2), honest)));
+        assert_eq!(fetches.open.len(), PER_KIND_MAX + 1);
     }
 }

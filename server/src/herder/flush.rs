@@ -96,6 +96,7 @@ impl Herder {
             return Batch { fatal: Some(fatal), notices, ..Batch::default() };
         }
         self.hand_on(now);
+        self.queue.flushed();
         let mut commit = Commit::default();
         let mut then = Vec::new();
         for ((slot, protocol), statement) in std::mem::take(&mut self.out.emits) {

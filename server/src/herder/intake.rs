@@ -1,7 +1,7 @@
 //! What peers say about slots: cheap checks first, then waiting for what a statement names, then the core.
 
 use super::fetch::Item;
-use super::statements::{Entry, Novelty};
+use super::statements::{Entry, Novelty, Statements};
 use super::{Herder, Now, SLOTS_AHEAD, SLOTS_KEPT};
 use crate::ledger::{LedgerValue, VALUE_BYTES_MAX};
 use crate::wire::{Message, SignedStatement};
@@ -69,7 +69,16 @@ impl Herder {
         let all = [held, waiting, self.contrary.novelty(signed)];
         let found = |novelty: &Novelty| all.contains(novelty);
         let strongest = [Novelty::Held, Novelty::Stale, Novelty::Forgetful].into_iter().find(found);
-        strongest.unwrap_or(Novelty::News)
+        let news = || if self.is_crowded_out(&signed.statement) { Novelty::Stale } else { Novelty::News };
+        strongest.unwrap_or_else(news)
+    }
+
+    /// Would [`Statements::limit_slots_of`] drop it at once? Then it must not be passed on either: it would be news again
+    /// each time it came back, and go round for ever.
+    fn is_crowded_out(&self, statement: &Statement) -> bool {
+        let above = statement.slot > self.open_slot();
+        let held = |book: &Statements| book.slots_of_above(statement.node, statement.slot) >= AHEAD_PER_NODE;
+        above && (held(&self.book) || held(&self.pending))
     }
 
     /// The author says what does not include what it said before: it gets back what we hold of it.
@@ -212,6 +221,24 @@ impl Herder {
             if self.missing(&entry.signed.statement).is_empty() {
                 self.admit(now, entry);
             }
+        }
+    }
+
+    /// Wants once more what statements of the open slot wait for: there may be room for it now.
+    pub(super) fn want_again(&mut self, now: Now) {
+        if let Some(hash) = self.slot.undelivered {
+            self.fetches.want(now.monotonic, Item::TxSet(hash), None);
+        }
+        let waiting: Vec<Entry> = self.pending.of_slot(self.open_slot()).cloned().collect();
+        let missing = waiting.into_iter().map(|entry| (self.missing(&entry.signed.statement).into_iter(), entry.knows));
+        // Of each statement one in turn: whoever names many must not be first with all of them.
+        let mut turns: Vec<_> = missing.collect();
+        while !turns.is_empty() {
+            turns.retain_mut(|(items, knows)| {
+                let item = items.next();
+                item.into_iter().for_each(|item| self.fetches.want(now.monotonic, item, knows.iter().copied()));
+                item.is_some()
+            });
         }
     }
 

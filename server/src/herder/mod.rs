@@ -8,6 +8,7 @@
 mod answers;
 mod catchup;
 mod decision;
+mod demands;
 mod driver;
 mod durability;
 mod effects;
@@ -41,6 +42,7 @@ pub use restore::{Restored, Standing};
 use crate::key::Signatures;
 use crate::ledger::Ledger;
 use catchup::CatchUp;
+use demands::Demands;
 use driver::{LedgerDriver, Verdicts};
 use effects::OpenSlot;
 use fba_core::{Hash, Node, NodeId, QuorumSet, SlotIndex};
@@ -101,6 +103,7 @@ pub struct Herder {
     peers: Peers,
     queue: TxQueue,
     handing: Handing,
+    demands: Demands,
     catchup: CatchUp,
     tracking: Tracking,
     out: Outbox,
@@ -134,6 +137,7 @@ impl Herder {
             peers: Peers::default(),
             queue: TxQueue::default(),
             handing: Handing::default(),
+            demands: Demands::default(),
             catchup: CatchUp::default(),
             tracking: Tracking::default(),
             out: Outbox::default(),

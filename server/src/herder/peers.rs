@@ -1,6 +1,6 @@
 //! Connected peers, and what each may ask of us.
 
-use fba_core::{Hash, NodeId};
+use fba_core::NodeId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -11,15 +11,64 @@ const STATE_ASKS_WINDOW: Duration = Duration::from_secs(60);
 /// A peer may ask for closed ledgers this often in a second: each answer costs up to 4 MiB of reading.
 const LEDGER_ASKS_MAX: usize = 10;
 const LEDGER_ASKS_WINDOW: Duration = Duration::from_secs(1);
-/// A transaction asked for may be asked for elsewhere after this time.
-const DEMAND_PATIENCE: Duration = Duration::from_secs(2);
-/// Most transactions asked for at the same time.
-const DEMANDS_MAX: usize = 10_000;
+/// So many bytes at once, then so many in a second. Answers are encoded on the thread that votes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    burst: u64,
+    per_second: u64,
+}
 
-#[derive(Clone, Debug, Default)]
+/// Transaction sets and quorum sets for one peer: the largest sets of six leaders at once, then one in a second. There
+/// are others to be asked.
+const SETS: Rate = Rate { burst: 24 << 20, per_second: 4 << 20 };
+/// Transactions for one peer: more than ten thousand a second that it got from nobody else.
+const TRANSACTIONS: Rate = Rate { burst: 16 << 20, per_second: 4 << 20 };
+/// What a question itself counts as, in bytes, whatever the answer.
+pub(crate) const QUESTION_BYTES: usize = 1 << 10;
+
+#[derive(Clone, Debug)]
 struct Peer {
     state_asks: VecDeque<Duration>,
     ledger_asks: VecDeque<Duration>,
+    sets: Bucket,
+    transactions: Bucket,
+}
+
+impl Peer {
+    fn new(now: Duration) -> Self {
+        Self {
+            state_asks: VecDeque::new(),
+            ledger_asks: VecDeque::new(),
+            sets: Bucket::full(SETS, now),
+            transactions: Bucket::full(TRANSACTIONS, now),
+        }
+    }
+}
+
+/// A token bucket: empties by bytes, fills with time.
+#[derive(Clone, Debug)]
+struct Bucket {
+    rate: Rate,
+    left: u64,
+    filled: Duration,
+}
+
+impl Bucket {
+    fn full(rate: Rate, now: Duration) -> Self {
+        Self { rate, left: rate.burst, filled: now }
+    }
+
+    /// Takes `bytes` out, if there are as many.
+    fn take(&mut self, now: Duration, bytes: usize) -> bool {
+        // In whole milliseconds, so that next to nothing is lost however often it is asked.
+        let ms = u64::try_from(now.saturating_sub(self.filled).as_millis()).unwrap_or(u64::MAX);
+        self.filled += Duration::from_millis(ms);
+        let more = ms.saturating_mul(self.rate.per_second) / 1_000;
+        self.left = self.left.saturating_add(more).min(self.rate.burst);
+        let rest = self.left.checked_sub(bytes as u64);
+        self.left = rest.unwrap_or(self.left);
+        rest.is_some()
+    }
 }
 
 /// The peers.
@@ -27,13 +76,12 @@ struct Peer {
 pub(crate) struct Peers {
     up: BTreeMap<NodeId, Peer>,
     ids: BTreeSet<NodeId>,
-    demands: BTreeMap<Hash, Duration>,
 }
 
 impl Peers {
-    pub(crate) fn add(&mut self, peer: NodeId) {
+    pub(crate) fn add(&mut self, now: Duration, peer: NodeId) {
         self.ids.insert(peer);
-        self.up.insert(peer, Peer::default());
+        self.up.insert(peer, Peer::new(now));
     }
 
     pub(crate) fn remove(&mut self, peer: NodeId) {
@@ -55,24 +103,14 @@ impl Peers {
             .is_some_and(|peer| allow(&mut peer.ledger_asks, now, LEDGER_ASKS_MAX, LEDGER_ASKS_WINDOW))
     }
 
-    /// Of these transactions, those that nobody else was asked for lately.
-    pub(crate) fn demand(&mut self, now: Duration, hashes: impl Iterator<Item = Hash>) -> Vec<Hash> {
-        if self.demands.len() >= DEMANDS_MAX {
-            self.demands.retain(|_, asked| *asked + DEMAND_PATIENCE > now);
-        }
-        let mut wanted = Vec::new();
-        for hash in hashes {
-            let asked = self.demands.get(&hash).is_some_and(|asked| *asked + DEMAND_PATIENCE > now);
-            if !asked && self.demands.len() < DEMANDS_MAX {
-                self.demands.insert(hash, now);
-                wanted.push(hash);
-            }
-        }
-        wanted
+    /// May `peer` have a set with so many bytes?
+    pub(crate) fn may_have_set(&mut self, now: Duration, peer: NodeId, bytes: usize) -> bool {
+        self.up.get_mut(&peer).is_some_and(|peer| peer.sets.take(now, QUESTION_BYTES + bytes))
     }
 
-    pub(crate) fn delivered(&mut self, hash: &Hash) {
-        self.demands.remove(hash);
+    /// May `peer` have transactions with so many bytes?
+    pub(crate) fn may_have_transactions(&mut self, now: Duration, peer: NodeId, bytes: usize) -> bool {
+        self.up.get_mut(&peer).is_some_and(|peer| peer.transactions.take(now, bytes))
     }
 
     /// `count` peers, others each time `turn` grows.
@@ -100,11 +138,24 @@ mod tests {
     #[test]
     fn a_peer_may_ask_ten_times_a_minute() {
         let (mut peers, peer) = (Peers::default(), NodeId([1; 32]));
-        peers.add(peer);
+        peers.add(Duration::ZERO, peer);
         let at = Duration::from_secs;
         assert!((0..10).all(|second| peers.may_ask_state(at(second), peer)));
         assert!(!peers.may_ask_state(at(59), peer));
         assert!(peers.may_ask_state(at(60), peer));
         assert!(!peers.may_ask_state(at(60), NodeId([2; 32])), "a stranger may not ask");
+    }
+
+    #[test]
+    fn a_peer_may_have_so_many_bytes_at_once_and_then_so_many_in_a_second() {
+        let (mut peers, peer) = (Peers::default(), NodeId([1; 32]));
+        peers.add(Duration::ZERO, peer);
+        let set = (4 << 20) - QUESTION_BYTES;
+        let had = |peers: &mut Peers, ms| {
+            let now = Duration::from_millis(ms);
+            (0..100).take_while(|_| peers.may_have_set(now, peer, set)).count()
+        };
+        assert_eq!([0, 999, 1_001, 1_500, 4_500, 100_000].map(|ms| had(&mut peers, ms)), [6, 0, 1, 0, 3, 6]);
+        assert!(peers.may_have_transactions(Duration::ZERO, peer, 1), "one does not use up the other");
     }
 }

@@ -141,6 +141,11 @@ impl Statements {
         self.slots.iter().rev().find(|(_, slot)| speaks(slot)).map(|(index, _)| *index)
     }
 
+    /// In how many slots above `floor` a node's word is held.
+    pub(crate) fn slots_of_above(&self, node: NodeId, floor: SlotIndex) -> usize {
+        self.slots.range(floor.next()..).filter(|(_, slot)| slot.keys().any(|(of, _)| *of == node)).count()
+    }
+
     /// Keeps a node's slots above `floor` to the `most` highest, so that naming far-away slots costs nobody memory.
     pub(crate) fn limit_slots_of(&mut self, node: NodeId, floor: SlotIndex, most: usize) {
         let held: Vec<SlotIndex> = self

@@ -1,8 +1,10 @@
 //! The herder from outside: inputs in, batches out.
 
 use super::*;
-use crate::key::{Domain, Signature, sha256};
-use crate::ledger::{AccountId, Genesis, Parameters};
+use crate::key::{Domain, NetworkId, Signature, sha256};
+use crate::ledger::{
+    AccountId, Genesis, Operation, Parameters, Proposed, SignedTransaction, Transaction, TxRejection, TxSet,
+};
 use crate::wire::{Message, SignedStatement};
 use fba_core::{Ballot, Pledge, Statement};
 
@@ -37,6 +39,10 @@ fn now(ms: u64) -> Now {
 
 /// Node 1 of four, three of which suffice; linked with 2 and 3.
 fn herder(parameters: Parameters) -> Herder {
+    herder_of(1, &[2, 3], parameters)
+}
+
+fn herder_of(local: u8, peers: &[u8], parameters: Parameters) -> Herder {
     let genesis = Genesis {
         passphrase: "test".to_owned(),
         close_time_ms: 1_700_000_000_000,
@@ -47,24 +53,22 @@ fn herder(parameters: Parameters) -> Herder {
     let quorum_set = QuorumSet::new(3, (1..=4).map(node).collect(), vec![]).unwrap();
     let config = HerderConfig { quorum_set, is_validator: true, leader_weights: None };
     let (ledger, _) = Ledger::genesis(&genesis).unwrap();
-    let mut herder = Herder::new(config, Arc::new(StandIn(node(1))), ledger, Restored::default());
+    let mut herder = Herder::new(config, Arc::new(StandIn(node(local))), ledger, Restored::default());
     herder.handle(now(0), Input::Start);
-    for peer in [2, 3] {
-        herder.handle(now(0), Input::PeerUp { peer: node(peer) });
+    for peer in peers {
+        herder.handle(now(0), Input::PeerUp { peer: node(*peer) });
     }
     let _ = herder.flush(now(0));
     herder
 }
 
 fn externalize(from: u8, slot: u64) -> SignedStatement {
+    externalize_on(Hash([7; 32]), from, slot)
+}
+
+fn externalize_on(previous: Hash, from: u8, slot: u64) -> SignedStatement {
     let herder = herder(Parameters::default());
-    let proposed = crate::ledger::Proposed::sign(
-        SlotIndex(slot),
-        Hash([7; 32]),
-        Hash([8; 32]),
-        1_700_000_009_000,
-        &StandIn(node(from)),
-    );
+    let proposed = Proposed::sign(SlotIndex(slot), previous, Hash([8; 32]), 1_700_000_009_000, &StandIn(node(2)));
     let commit = Ballot { counter: 1, value: proposed.to_value() };
     let quorum_set = herder.config.quorum_set.normalized().hash();
     let statement = Statement {
@@ -76,17 +80,68 @@ fn externalize(from: u8, slot: u64) -> SignedStatement {
     SignedStatement::sign(statement, &StandIn(node(from)))
 }
 
+/// What a batch says to peers.
+fn messages(batch: Batch) -> Vec<(NodeId, Message)> {
+    let each = |outgoing| match outgoing {
+        Outgoing::Send { to, message } => to.into_iter().map(|to| (to, message.clone())).collect(),
+        Outgoing::DropPeer { .. } => Vec::new(),
+    };
+    batch.first.into_iter().flat_map(each).collect()
+}
+
+/// Opens account `opened` from the root account.
+fn open_account(sequence: u64, opened: u8) -> Arc<SignedTransaction> {
+    let root = [9; 32];
+    let operation = Operation::CreateAccount { account: AccountId([opened; 32]), balance: 1_000 };
+    let transaction = Transaction::new(AccountId(root), sequence, vec![operation]);
+    let signature = tag(&root, &crate::cbor::encode(&transaction));
+    let network = NetworkId::of_passphrase("test");
+    Arc::new(SignedTransaction::assemble(network, transaction, vec![(AccountId(root), signature)]).unwrap())
+}
+
+/// The other three close the open slot with exactly these transactions.
+fn close(herder: &mut Herder, transactions: Vec<Arc<SignedTransaction>>) {
+    let (slot, previous) = (herder.open_slot(), herder.ledger().header_hash());
+    let set = Arc::new(TxSet::new(previous, transactions));
+    let close_time = herder.ledger().close_time_ms() + 9_000;
+    let value = Proposed::sign(slot, previous, set.hash(), close_time, &StandIn(node(2))).to_value();
+    let quorum_set = herder.config.quorum_set.normalized().hash();
+    let mut say = |message| herder.handle(now(10), Input::Message { from: node(2), message });
+    say(Message::TxSet(set));
+    for from in [2, 3, 4] {
+        let commit = Ballot { counter: 1, value: value.clone() };
+        let pledge = Pledge::Externalize { commit, high: 1 };
+        let statement = Statement { node: node(from), slot, quorum_set, pledge };
+        say(Message::Statement(SignedStatement::sign(statement, &StandIn(node(from)))));
+    }
+    assert_eq!(herder.open_slot(), slot.next(), "it closes");
+}
+
+/// What becomes of a submission, with everything told about it until the next flush.
+fn submit(herder: &mut Herder, transaction: &Arc<SignedTransaction>, ticket: u64) -> Vec<TicketOutcome> {
+    herder.handle(now(10), Input::Submit { transaction: Arc::clone(transaction), ticket: Ticket(ticket) });
+    outcomes(herder.flush(now(10)), ticket)
+}
+
+fn outcomes(batch: Batch, of: u64) -> Vec<TicketOutcome> {
+    let outcome = |notice| match notice {
+        Notice::Ticket { ticket, outcome } if ticket == Ticket(of) => Some(outcome),
+        _ => None,
+    };
+    batch.notices.into_iter().filter_map(outcome).collect()
+}
+
 fn hear(herder: &mut Herder, from: u8, signed: SignedStatement) -> Batch {
     herder.handle(now(10), Input::Message { from: node(from), message: Message::Statement(signed) });
     herder.flush(now(10))
 }
 
 /// Statements of nodes 2 and 3 that carry node 1 to a vote to commit in slot 2.
-fn up_to_commit(herder: &Herder) -> (Arc<crate::ledger::TxSet>, Vec<(u8, SignedStatement)>) {
+fn up_to_commit(herder: &Herder) -> (Arc<TxSet>, Vec<(u8, SignedStatement)>) {
     let close_time = herder.ledger.close_time_ms() + herder.ledger.parameters().heartbeat_ms;
     let set = herder.ledger.build_tx_set(Vec::new(), close_time);
     let (slot, previous) = (SlotIndex(2), herder.ledger.header_hash());
-    let value = crate::ledger::Proposed::sign(slot, previous, set.hash(), close_time, &StandIn(node(2))).to_value();
+    let value = Proposed::sign(slot, previous, set.hash(), close_time, &StandIn(node(2))).to_value();
     let ballot = Ballot { counter: 1, value: value.clone() };
     let nominate = Pledge::Nominate { voted: vec![value.clone()], accepted: vec![value] };
     let prepared = Some(ballot.clone());
@@ -209,4 +264,205 @@ fn what_our_votes_follow_from_outlives_us_though_its_author_forgets_it() {
         })
     };
     assert!(said.iter().all(|(_, signed)| told(signed)), "{batch:?}");
+}
+
+#[test]
+fn a_transaction_that_has_closed_is_never_refused() {
+    let mut herder = herder(Parameters::default());
+    let first = open_account(1, 20);
+    assert!(matches!(*submit(&mut herder, &first, 1), [TicketOutcome::Pending]));
+    close(&mut herder, vec![Arc::clone(&first)]);
+    // Once before the host could store the ledger, once when more ledgers than are remembered closed at once.
+    let again = submit(&mut herder, &first, 2);
+    assert!(matches!(*again, [TicketOutcome::Closed { ledger: 2, index: 0, .. }]), "{again:?}");
+    let second = open_account(2, 21);
+    close(&mut herder, vec![Arc::clone(&second)]);
+    (0..10).for_each(|_| close(&mut herder, vec![]));
+    let again = submit(&mut herder, &second, 3);
+    assert!(matches!(*again, [TicketOutcome::Closed { ledger: 3, index: 0, .. }]), "{again:?}");
+}
+
+#[test]
+fn a_rival_that_closes_frees_the_account_and_whoever_waited_is_told() {
+    let mut herder = herder(Parameters::default());
+    let (ours, rival) = (open_account(1, 20), open_account(1, 21));
+    assert!(matches!(*submit(&mut herder, &ours, 1), [TicketOutcome::Pending]));
+    close(&mut herder, vec![rival]);
+    let told = outcomes(herder.flush(now(10)), 1);
+    let sequence = TxRejection::Sequence { expected: 2, found: 1 };
+    assert!(matches!(&*told, [TicketOutcome::Refused(rejection)] if *rejection == sequence), "{told:?}");
+    let next = submit(&mut herder, &open_account(2, 22), 2);
+    assert!(matches!(*next, [TicketOutcome::Pending]), "{next:?}");
+}
+
+#[test]
+fn what_is_too_far_ahead_to_keep_is_not_passed_round_for_ever() {
+    const SLOTS: u64 = 30;
+    let mut herders: BTreeMap<NodeId, Herder> = [(1, [2, 3, 9]), (2, [1, 3, 9]), (3, [1, 2, 9])]
+        .into_iter()
+        .map(|(local, peers)| (node(local), herder_of(local, &peers, Parameters::default())))
+        .collect();
+    let said = (3..3 + SLOTS).map(|slot| (node(9), node(1), Message::Statement(externalize(4, slot))));
+    let mut wire: std::collections::VecDeque<(NodeId, NodeId, Message)> = said.collect();
+    let mut passed_on = 0;
+    while let Some((from, to, message)) = wire.pop_front() {
+        let Some(herder) = herders.get_mut(&to) else { continue };
+        herder.handle(now(10), Input::Message { from, message });
+        for (next, message) in messages(herder.flush(now(10))) {
+            passed_on += u64::from(message.name() == "statement");
+            wire.push_back((to, next, message));
+        }
+        assert!(passed_on <= 3 * 3 * SLOTS, "each passes each on at most once");
+    }
+    assert!(herders.values().all(|herder| herder.book.slots_of_above(node(4), SlotIndex(2)) == SLOTS_KEPT as usize));
+}
+
+/// A node that knows that slot 100 is decided, and whom it asks for ledgers.
+fn far_behind() -> (Herder, Vec<(NodeId, u64, u32)>) {
+    let mut herder = herder(Parameters::default());
+    let mut asks = Vec::new();
+    for from in [2, 3, 4] {
+        herder.handle(now(10), Input::Message { from: node(2), message: Message::Statement(externalize(from, 100)) });
+        asks.extend(ledger_asks(herder.flush(now(10))));
+    }
+    (herder, asks)
+}
+
+fn ledger_asks(batch: Batch) -> Vec<(NodeId, u64, u32)> {
+    let ask = |(to, message)| match message {
+        Message::GetLedgers { from, count } => Some((to, from, count)),
+        _ => None,
+    };
+    messages(batch).into_iter().filter_map(ask).collect()
+}
+
+#[test]
+fn a_peer_without_the_ledgers_is_passed_over_however_often_it_says_so() {
+    let (mut herder, asks) = far_behind();
+    let [(first, ..)] = *asks else { panic!("one peer is asked: {asks:?}") };
+    let mut asked = Vec::new();
+    for ms in (100..3_000).step_by(300) {
+        herder.handle(now(ms), Input::Message { from: first, message: Message::Ledgers(Vec::new()) });
+        asked.extend(ledger_asks(herder.flush(now(ms))));
+    }
+    assert!(asked.iter().any(|(peer, ..)| *peer != first), "{asked:?}");
+}
+
+#[test]
+fn one_short_answer_does_not_slow_down_all_of_catching_up() {
+    let mut ahead = herder(Parameters::default());
+    (0..100).for_each(|_| close(&mut ahead, vec![]));
+    let closes = ahead.flush(now(10)).commit.expect("ledgers are stored").closes;
+    let mut behind = herder(Parameters::default());
+    let mut asks = Vec::new();
+    for from in [2, 3, 4] {
+        let message = Message::Statement(externalize_on(ahead.ledger().header_hash(), from, 102));
+        behind.handle(now(10), Input::Message { from: node(2), message });
+        asks.extend(ledger_asks(behind.flush(now(10))));
+    }
+    let mut counts = Vec::new();
+    while let Some((from, first, count)) = asks.pop() {
+        let fits = if counts.is_empty() { 1 } else { count as usize };
+        counts.push(count);
+        let wanted = closes.iter().skip_while(|close| close.closed.header.sequence < first).take(fits);
+        let message = Message::Ledgers(wanted.map(|close| close.closed.entry()).collect());
+        behind.handle(now(20), Input::Message { from, message });
+        asks.extend(ledger_asks(behind.flush(now(20))));
+    }
+    assert_eq!(behind.ledger().header_hash(), ahead.ledger().header_hash());
+    assert!(counts.len() <= 12, "{counts:?}");
+}
+
+#[test]
+fn another_peer_that_advertised_a_transaction_is_asked_when_the_first_does_not_deliver() {
+    let mut herder = herder(Parameters::default());
+    let hash = open_account(1, 20).hash();
+    let mut asked = Vec::new();
+    let mut demands = |herder: &mut Herder, at| {
+        let demand = |(to, message)| match message {
+            Message::TxDemand(hashes) => Some((to, hashes)),
+            _ => None,
+        };
+        asked.extend(messages(herder.flush(now(at))).into_iter().filter_map(demand));
+    };
+    for peer in [2, 3] {
+        herder.handle(now(10), Input::Message { from: node(peer), message: Message::TxAdvert(vec![hash]) });
+        demands(&mut herder, 10);
+    }
+    assert!(herder.next_wakeup(now(10)).is_some_and(|at| at <= Duration::from_millis(2_010)));
+    herder.handle(now(2_010), Input::Wakeup);
+    demands(&mut herder, 2_010);
+    assert_eq!(asked, [(node(2), vec![hash]), (node(3), vec![hash])]);
+}
+
+fn answers(herder: &mut Herder, at: u64, question: Message) -> Vec<Message> {
+    herder.handle(now(at), Input::Message { from: node(2), message: question });
+    messages(herder.flush(now(at))).into_iter().map(|(_, message)| message).collect()
+}
+
+#[test]
+fn a_peer_that_asks_for_the_same_set_over_and_over_is_answered_so_often() {
+    let mut herder = herder(Parameters::default());
+    let set = TxSet::new(Hash([1; 32]), (1..=200).map(|sequence| open_account(sequence, 20)).collect());
+    let hash = set.hash();
+    herder.payloads.restore_closed(Arc::new(set));
+    let ask = |herder: &mut Herder, at| answers(herder, at, Message::GetTxSet(hash)).len();
+    let answered: usize = (0..10_000).map(|_| ask(&mut herder, 20)).sum();
+    assert!((100..2_000).contains(&answered), "{answered}");
+    assert_eq!(ask(&mut herder, 1_000), 1, "time makes good");
+    let own = herder.config.quorum_set.normalized().hash();
+    let quorum_sets = (0..10_000).map(|_| answers(&mut herder, 60_000, Message::GetQuorumSet(own)).len());
+    assert!((2_000..10_000).contains(&quorum_sets.sum::<usize>()), "a whole network's are answered");
+}
+
+#[test]
+fn a_transaction_demanded_many_times_is_sent_once() {
+    let mut herder = herder(Parameters::default());
+    let transaction = open_account(1, 20);
+    assert!(matches!(*submit(&mut herder, &transaction, 1), [TicketOutcome::Pending]));
+    let sent = answers(&mut herder, 20, Message::TxDemand(vec![transaction.hash(); 1_000]));
+    assert_eq!(sent, [Message::Transactions(vec![transaction])]);
+}
+
+#[test]
+fn an_answer_on_scp_state_leaves_room_for_votes_and_begins_with_the_open_slot() {
+    let mut herder = herder(Parameters::default());
+    let signed = externalize(4, 2);
+    for (author, slot) in (0..600u16).flat_map(|author| (1..=13).map(move |slot| (author, slot))) {
+        let node = NodeId(sha256(&[&author.to_be_bytes()]).0);
+        let statement = Statement { node, slot: SlotIndex(slot), ..signed.statement.clone() };
+        herder.book.insert(statements::Entry::own(SignedStatement { statement, signature: signed.signature.clone() }));
+    }
+    let answer = answers(&mut herder, 20, Message::GetScpState { from: 1 });
+    let slots: Vec<u64> = answer
+        .iter()
+        .map(|message| match message {
+            Message::Statement(signed) => signed.statement.slot.0,
+            other => panic!("{}", other.name()),
+        })
+        .collect();
+    assert_eq!(slots.len(), 4_096);
+    assert!(slots.iter().take(600).all(|slot| *slot == 2) && slots.iter().skip(600).is_sorted());
+}
+
+#[test]
+fn a_statement_that_found_no_room_for_its_fetch_is_not_forgotten() {
+    let mut herder = herder(Parameters::default());
+    // Nobody has these.
+    for number in 0..2_000u32 {
+        herder.fetches.want(Duration::ZERO, fetch::Item::TxSet(sha256(&[&number.to_be_bytes()])), [node(3)]);
+    }
+    let honest = Hash([77; 32]);
+    let (slot, previous) = (herder.open_slot(), herder.ledger().header_hash());
+    let value = Proposed::sign(slot, previous, honest, 1_700_000_009_000, &StandIn(node(2))).to_value();
+    let pledge = Pledge::Nominate { voted: vec![value], accepted: vec![] };
+    let quorum_set = herder.config.quorum_set.normalized().hash();
+    let statement = Statement { node: node(2), slot, quorum_set, pledge };
+    let message = Message::Statement(SignedStatement::sign(statement, &StandIn(node(2))));
+    let mut asked = answers(&mut herder, 10, message);
+    for ms in (100..3_000).step_by(100) {
+        herder.handle(now(ms), Input::Wakeup);
+        asked.extend(messages(herder.flush(now(ms))).into_iter().map(|(_, message)| message));
+    }
+    assert!(asked.contains(&Message::GetTxSet(honest)));
 }

@@ -109,6 +109,7 @@ impl Herder {
         self.trigger(now);
         self.take_up_waiting(now);
         self.ask_for_missing(now);
+        self.demand_elsewhere(now);
         self.catch_up(now);
         self.repeat(now);
         if self.tracking.expire_at <= now.monotonic {
@@ -134,8 +135,13 @@ impl Herder {
         }
         let timers = self.slot.timers.values().map(|(deadline, _)| *deadline);
         let fixed = [self.tracking.repeat_at, self.tracking.ask_at, self.tracking.expire_at];
-        let maybe =
-            [self.trigger_due(now), self.fetches.next_deadline(), self.catchup_due(), self.handing.due()];
+        let maybe = [
+            self.trigger_due(now),
+            self.fetches.next_deadline(),
+            self.demands.next_deadline(),
+            self.catchup_due(),
+            self.handing.due(),
+        ];
         timers.chain(fixed).chain(maybe.into_iter().flatten()).min()
     }
 

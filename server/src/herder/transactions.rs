@@ -1,11 +1,13 @@
 //! Transactions from clients and peers: checked, queued, handed on, told about.
 
 use super::io::TicketOutcome;
+use super::peers::QUESTION_BYTES;
 use super::tx_queue::NotQueued;
 use super::{Herder, Notice, Now, Ticket};
-use crate::ledger::{Closed, SignedTransaction, TxResult, VerifiedTx};
+use crate::ledger::{Closed, SignedTransaction, VerifiedTx};
 use crate::wire::{HASHES_MAX, Message, TRANSACTIONS_MAX};
 use fba_core::{Hash, NodeId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A message of transactions is complete with so many bytes: a receiver verifies them in one go, and votes wait.
@@ -15,6 +17,10 @@ impl Herder {
     /// A client's transaction. Goes to every peer: whoever leads must have it.
     pub(super) fn submit(&mut self, now: Now, transaction: &Arc<SignedTransaction>, ticket: Ticket) {
         let hash = transaction.hash();
+        // Its sequence is used up then, by itself: that is no reason to refuse it.
+        if let Some(outcome) = self.queue.closed(&hash) {
+            return self.out.notice(Notice::Ticket { ticket, outcome });
+        }
         let outcome = match self.enqueue(now, transaction, None) {
             Ok(true) => {
                 self.handing.pushes.add(Arc::clone(transaction));
@@ -34,7 +40,7 @@ impl Herder {
     pub(super) fn transactions(&mut self, now: Now, from: NodeId, transactions: &[Arc<SignedTransaction>]) {
         for transaction in transactions {
             let hash = transaction.hash();
-            self.peers.delivered(&hash);
+            self.demands.delivered(&hash);
             self.queue.note_peer(&hash, from);
             match self.enqueue(now, transaction, Some(from)) {
                 Ok(true) => self.handing.adverts.add(hash),
@@ -103,19 +109,40 @@ impl Herder {
         for hash in hashes {
             self.queue.note_peer(hash, from);
         }
-        let unknown = hashes.iter().copied().filter(|hash| !self.queue.is_known(hash));
-        let wanted = self.peers.demand(now.monotonic, unknown);
-        if !wanted.is_empty() {
-            self.out.send(vec![from], Message::TxDemand(wanted));
+        let mut wanted = hashes.to_vec();
+        wanted.retain(|hash| !self.queue.is_known(hash) && self.demands.advertised(now.monotonic, from, *hash));
+        self.demand(from, &wanted);
+    }
+
+    /// Transactions that did not come are asked for where else they were advertised.
+    pub(super) fn demand_elsewhere(&mut self, now: Now) {
+        for (peer, hashes) in self.demands.overdue(now.monotonic, |hash| self.queue.is_known(hash)) {
+            self.demand(peer, &hashes);
         }
     }
 
-    pub(super) fn tx_demand(&mut self, from: NodeId, hashes: &[Hash]) {
-        let mut answer: Vec<Arc<SignedTransaction>> = Vec::new();
-        for hash in hashes {
+    fn demand(&mut self, peer: NodeId, hashes: &[Hash]) {
+        for piece in hashes.chunks(HASHES_MAX) {
+            self.out.send(vec![peer], Message::TxDemand(piece.to_vec()));
+        }
+    }
+
+    /// Each once, as much as the peer may have: what it does not get it will ask others for.
+    pub(super) fn tx_demand(&mut self, now: Now, from: NodeId, hashes: &[Hash]) {
+        let mut may_have = |bytes| self.peers.may_have_transactions(now.monotonic, from, bytes);
+        let (mut answer, mut answered) = (Vec::new(), BTreeSet::new());
+        let mut refused = !may_have(QUESTION_BYTES);
+        for hash in hashes.iter().filter(|hash| answered.insert(**hash)) {
             let Some(transaction) = self.queue.get(hash).map(|queued| Arc::clone(queued.shared())) else { continue };
+            refused = refused || !may_have(transaction.bytes().len());
+            if refused {
+                break;
+            }
             self.queue.note_peer(hash, from);
             answer.push(transaction);
+        }
+        if refused {
+            self.out.refused(from, "asks for too many transactions".to_owned());
         }
         self.send_transactions(vec![from], answer);
     }
@@ -127,22 +154,11 @@ impl Herder {
         }
     }
 
-    /// A ledger closed: who waits for a transaction in it is told.
+    /// A ledger closed: who waits for a transaction in it, or for one that it rules out, is told.
     pub(super) fn settle_transactions(&mut self, closed: &Closed) {
         self.tracking.forget_useless_queue();
-        let hashes: Vec<Hash> = closed.results.iter().map(|result| result.hash).collect();
-        let mut waiting = self.queue.close(&self.ledger, &hashes);
-        let ledger = closed.header.sequence;
-        for (index, result) in closed.results.iter().enumerate() {
-            let tickets = waiting.remove(&result.hash).unwrap_or_default();
-            if tickets.is_empty() {
-                continue;
-            }
-            let (index, result) = (u32::try_from(index).unwrap_or(u32::MAX), Arc::new(TxResult::clone(result)));
-            for ticket in tickets {
-                let outcome = TicketOutcome::Closed { ledger, index, result: Arc::clone(&result) };
-                self.out.notice(Notice::Ticket { ticket, outcome });
-            }
+        for (ticket, outcome) in self.queue.close(&self.ledger, closed) {
+            self.out.notice(Notice::Ticket { ticket, outcome });
         }
     }
 

@@ -1,9 +1,10 @@
 //! Transactions waiting for a ledger: bounded per account and in all, fair across accounts.
 
-use super::io::Ticket;
-use crate::ledger::{AccountId, Before, Ledger, TxRejection, VerifiedTx};
+use super::io::{Ticket, TicketOutcome};
+use crate::ledger::{AccountId, Before, Closed, Ledger, TxRejection, TxResult, VerifiedTx};
 use fba_core::{Hash, NodeId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most transactions of one account: nobody can fill the queue alone.
@@ -16,7 +17,8 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 const AGE_MAX: Duration = Duration::from_secs(300);
 /// Most clients that wait for one transaction.
 const TICKETS_MAX: usize = 16;
-/// Hashes of closed transactions remembered for this many ledgers: they need not be asked for again.
+/// Closed transactions are remembered for this many ledgers: they need not be asked for again, and whoever submits one
+/// again is told that it closed. Whatever closed since the last flush is remembered too: the store cannot tell yet.
 const CLOSED_LEDGERS: usize = 4;
 
 #[derive(Clone, Debug)]
@@ -25,6 +27,25 @@ struct Queued {
     since: Duration,
     knows: BTreeSet<NodeId>,
     tickets: Vec<Ticket>,
+}
+
+/// What closed in one ledger: the place and the result of every transaction.
+#[derive(Clone, Debug)]
+struct ClosedLedger {
+    sequence: u64,
+    places: BTreeMap<Hash, (u32, Arc<TxResult>)>,
+}
+
+impl ClosedLedger {
+    fn of(closed: &Closed) -> Self {
+        let place = |(result, index): (&TxResult, u32)| (result.hash, (index, Arc::new(result.clone())));
+        Self { sequence: closed.header.sequence, places: closed.results.iter().zip(0..).map(place).collect() }
+    }
+
+    fn outcome(&self, hash: &Hash) -> Option<TicketOutcome> {
+        let (index, result) = self.places.get(hash)?;
+        Some(TicketOutcome::Closed { ledger: self.sequence, index: *index, result: Arc::clone(result) })
+    }
 }
 
 /// Why a transaction was not queued.
@@ -44,7 +65,8 @@ pub(crate) struct TxQueue {
     accounts: BTreeMap<AccountId, BTreeMap<u64, Queued>>,
     by_hash: BTreeMap<Hash, (AccountId, u64)>,
     bytes: usize,
-    closed: VecDeque<BTreeSet<Hash>>,
+    /// Newest first.
+    closed: VecDeque<ClosedLedger>,
     /// Counts changes, so that nobody builds the same set twice.
     version: u64,
 }
@@ -74,7 +96,12 @@ impl TxQueue {
 
     /// Is it queued, or closed not long ago?
     pub(crate) fn is_known(&self, hash: &Hash) -> bool {
-        self.by_hash.contains_key(hash) || self.closed.iter().any(|ledger| ledger.contains(hash))
+        self.by_hash.contains_key(hash) || self.closed.iter().any(|ledger| ledger.places.contains_key(hash))
+    }
+
+    /// What became of a transaction that closed not long ago.
+    pub(crate) fn closed(&self, hash: &Hash) -> Option<TicketOutcome> {
+        self.closed.iter().find_map(|ledger| ledger.outcome(hash))
     }
 
     /// Could it be queued, if its signatures are genuine? Cheap: comes before they are checked.
@@ -160,29 +187,31 @@ impl TxQueue {
         hashes
     }
 
-    /// A ledger closed: drops what is in it and what can never follow it. Returns who waits for what was closed.
-    pub(crate) fn close(&mut self, ledger: &Ledger, closed: &[Hash]) -> BTreeMap<Hash, Vec<Ticket>> {
-        let mut waiting = BTreeMap::new();
-        let mut dropped = Vec::new();
-        let sources: BTreeSet<AccountId> =
-            closed.iter().filter_map(|hash| self.by_hash.get(hash)).map(|(account, _)| *account).collect();
-        for hash in closed {
-            if let Some(queued) = self.queued_mut(hash) {
-                waiting.insert(*hash, std::mem::take(&mut queued.tickets));
-            }
-        }
+    /// A ledger closed: drops what is in it and what can never follow it, such as another transaction with the same
+    /// sequence. Returns what those who waited are to be told.
+    pub(crate) fn close(&mut self, ledger: &Ledger, closed: &Closed) -> Vec<(Ticket, TicketOutcome)> {
+        self.closed.push_front(ClosedLedger::of(closed));
+        let sources: BTreeSet<AccountId> = closed.applied.iter().map(|transaction| transaction.source()).collect();
+        let mut settled = Vec::new();
         for source in sources {
             let last = ledger.account(&source).map_or(u64::MAX, |account| account.sequence);
-            if let Some(account) = self.accounts.get(&source) {
-                dropped.extend(account.range(..=last).map(|(_, queued)| queued.transaction.hash()));
+            let queued = self.accounts.get(&source).into_iter().flat_map(|account| account.range(..=last));
+            let over: Vec<Hash> = queued.map(|(_, queued)| queued.transaction.hash()).collect();
+            for hash in over {
+                let Some(queued) = self.remove(&hash) else { continue };
+                let outcome = self.closed(&hash).unwrap_or_else(|| {
+                    let found = queued.transaction.transaction().sequence;
+                    TicketOutcome::Refused(TxRejection::Sequence { expected: last.saturating_add(1), found })
+                });
+                settled.extend(queued.tickets.into_iter().map(|ticket| (ticket, outcome.clone())));
             }
         }
-        for hash in dropped {
-            self.remove(&hash);
-        }
-        self.closed.push_front(closed.iter().copied().collect());
+        settled
+    }
+
+    /// The host stores what closed so far before it hands over anything else.
+    pub(crate) fn flushed(&mut self) {
         self.closed.truncate(CLOSED_LEDGERS);
-        waiting
     }
 
     /// Drops what has waited too long or can never be valid again. Returns who waited for it.

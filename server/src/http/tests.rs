@@ -457,6 +457,21 @@ fn a_submission_that_waits_is_answered_when_it_is_closed() {
 }
 
 #[test]
+fn a_submission_refused_because_it_closed_meanwhile_is_answered_closed() {
+    let (node, signed) = (node(), payment(1));
+    let (requests, table, tx) = (node.requests.clone(), Arc::clone(&node.table), closed(&signed));
+    let consensus = std::thread::spawn(move || {
+        let Request::Submit(submission) = requests.recv_blocking().unwrap() else { panic!("a submission") };
+        table.transactions.lock().unwrap().insert(tx.hash.clone(), tx);
+        let refusal = Refusal { code: "sequence".into(), message: "1 is used up".into(), conflict: true };
+        submission.reply.try_send(SubmitOutcome::Refused(refusal)).unwrap();
+    });
+    let answer = node.post("", signed.bytes());
+    consensus.join().unwrap();
+    assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("closed")));
+}
+
+#[test]
 fn a_submission_that_waits_too_long_is_pending() {
     let node = node();
     let answer = node.post_answered("?wait=closed&timeout_ms=1", payment(1).bytes(), vec![SubmitOutcome::Pending]);

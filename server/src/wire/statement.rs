@@ -43,6 +43,16 @@ impl SignedStatement {
         signatures.verify(&self.statement.node.0, Domain::Statement, &bytes, &self.signature)
     }
 
+    /// An upper bound of the length of [`encode_statement`], without encoding it.
+    #[must_use]
+    pub fn bytes_at_most(&self) -> usize {
+        /// Keys, hashes, slot, counters, signature and the names of the fields.
+        const FRAME: usize = 512;
+        /// The head of a value and the counter of its ballot.
+        const PER_VALUE: usize = 64;
+        self.statement.pledge.values().fold(FRAME, |sum, value| sum + value.as_bytes().len() + PER_VALUE)
+    }
+
     /// SHA-256 of statement and signature: what duplicates are recognised by.
     #[must_use]
     pub fn hash(&self) -> Hash {

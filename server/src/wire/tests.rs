@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::key::Ed25519;
+use fba_core::{Pledge, Value};
 use proptest::prelude::*;
 
 fn decoded(message: &Message, lane: Lane) -> Result<Message, WireError> {
@@ -67,7 +68,7 @@ fn a_signature_is_checked_over_the_statements_one_encoding() {
 
 #[test]
 fn the_signed_bytes_of_a_statement_are_frozen() {
-    let signed = samples::statement(1, 5, fba_core::Pledge::Externalize { commit: samples::ballot(1), high: 2 });
+    let signed = samples::statement(1, 5, Pledge::Externalize { commit: samples::ballot(1), high: 2 });
     let bytes = statement_bytes(&signed.statement);
     let text = "a4646e6f64655820{node}64736c6f74056a71756f72756d5f73657458200707070707070707070707070707070707070707\
                 07070707070707070707070766706c65646765a16b65787465726e616c697a65a266636f6d6d6974a267636f756e7465720165\
@@ -129,6 +130,18 @@ fn accepted_is_canonical(bytes: &[u8]) {
     }
     if let Ok(hello) = Hello::decode(bytes) {
         assert_eq!(hello.encode(), bytes);
+    }
+}
+
+#[test]
+fn a_statement_is_never_longer_than_it_is_taken_for() {
+    let many: Vec<Value> = (0..64u8).map(|seed| Value::new(&vec![seed; 2 << 10])).collect();
+    let nominate =
+        Message::Statement(samples::statement(1, 5, Pledge::Nominate { voted: many.clone(), accepted: many }));
+    for message in samples::all().into_iter().chain([nominate]) {
+        let Message::Statement(signed) = message else { continue };
+        let length = encode_statement(&signed).len();
+        assert!(length <= signed.bytes_at_most(), "{length} bytes: {signed:?}");
     }
 }
 

@@ -121,8 +121,12 @@ fn latency(program: &Path, folder: &Path, count: usize) -> bool {
     println!("one durable SQLite commit (1 KiB)  {}", quantiles(&mut commits));
     let ratio = median(&closes).as_secs_f64() / median(&commits).as_secs_f64();
     println!("ratio of the medians               {ratio:.1}");
-    let each: Vec<String> =
-        after.commits.iter().zip(&before.commits).map(|(a, b)| format!("{:.2}", (a - b) as f64 / ledgers as f64)).collect();
+    let each: Vec<String> = after
+        .commits
+        .iter()
+        .zip(&before.commits)
+        .map(|(a, b)| format!("{:.2}", (a - b) as f64 / ledgers as f64))
+        .collect();
     println!("durable commits per ledger         {} (each of the servers)", each.join(" "));
     true
 }
@@ -216,7 +220,11 @@ fn throughput(program: &Path, folder: &Path, window: Duration, payers: usize, in
     let ledgers = end - begin;
     println!("closed                 {closed} transactions in {ledgers} ledgers, {:.1} s", elapsed.as_secs_f64());
     println!("transactions a second  {:.0}", closed as f64 / elapsed.as_secs_f64());
-    println!("a ledger takes         {:.0} ms, holds {} transactions", elapsed.as_secs_f64() * 1e3 / ledgers.max(1) as f64, closed / ledgers.max(1));
+    println!(
+        "a ledger takes         {:.0} ms, holds {} transactions",
+        elapsed.as_secs_f64() * 1e3 / ledgers.max(1) as f64,
+        closed / ledgers.max(1)
+    );
     let lost = lost(&cluster, &expected);
     println!("taken by a server      {}, of them not in the ledger: {lost}", taken.load(Ordering::Relaxed));
     cluster.all_closed(cluster.highest());
@@ -225,7 +233,13 @@ fn throughput(program: &Path, folder: &Path, window: Duration, payers: usize, in
 }
 
 /// Submits payments as fast as the server takes them; the next sequence number of each account at the end.
-fn flood(cluster: &Cluster, client: &Client, keys: &[&SecretKey], stop: &AtomicBool, taken: &AtomicU64) -> Vec<(AccountId, u64)> {
+fn flood(
+    cluster: &Cluster,
+    client: &Client,
+    keys: &[&SecretKey],
+    stop: &AtomicBool,
+    taken: &AtomicU64,
+) -> Vec<(AccountId, u64)> {
     let mut accounts: Vec<(AccountId, &SecretKey, u64)> = keys
         .iter()
         .map(|key| {

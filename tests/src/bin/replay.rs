@@ -27,34 +27,18 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no mistakes. If even this cannot be printed, the exit code must do.
             let code = if error.use_stderr() { 64 } else { 0 };
-            return if error.print().is_ok() {
-                ExitCode::from(code)
-            } else {
-                ExitCode::from(74)
-            };
+            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(74) };
         }
     };
-    let Arguments {
-        paths,
-        tags,
-        skip_tags,
-    } = arguments;
-    match replay::run(&Request {
-        paths,
-        tags,
-        skip_tags,
-    }) {
+    let Arguments { paths, tags, skip_tags } = arguments;
+    match replay::run(&Request { paths, tags, skip_tags }) {
         Ok(report) if report.traces + report.cases == 0 => {
             eprintln!("replay: no trace to replay there with these tags");
             ExitCode::from(65)
         }
         Ok(report) => {
             println!("{report}");
-            if report.is_identical() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            if report.is_identical() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("replay: {error}");

@@ -60,7 +60,10 @@ impl Oracle {
             return Err(format!("{:?} contradicts itself: {other:?} and {statement:?}", statement.node));
         }
         if let Some(other) = said.iter().find(|other| votes_against(other, statement)) {
-            return Err(format!("{:?} votes to commit what it voted to abort: {other:?} and {statement:?}", statement.node));
+            return Err(format!(
+                "{:?} votes to commit what it voted to abort: {other:?} and {statement:?}",
+                statement.node
+            ));
         }
         if !said.contains(statement) {
             said.push(statement.clone());
