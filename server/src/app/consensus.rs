@@ -5,7 +5,9 @@
 
 use super::AppError;
 use super::show::{self, Showing};
-use crate::herder::{Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome};
+use crate::herder::{
+    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome,
+};
 use crate::http::{self, Events, NodeView, Published, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
 use crate::record::{Record, Recorder};

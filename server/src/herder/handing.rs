@@ -24,10 +24,7 @@ pub(crate) struct Handing {
 
 impl Default for Handing {
     fn default() -> Self {
-        Self {
-            pushes: Paced::new(PUSH_EVERY, TRANSACTIONS_MAX),
-            adverts: Paced::new(ADVERTISE_EVERY, HASHES_MAX),
-        }
+        Self { pushes: Paced::new(PUSH_EVERY, TRANSACTIONS_MAX), adverts: Paced::new(ADVERTISE_EVERY, HASHES_MAX) }
     }
 }
 

@@ -227,7 +227,9 @@ mod tests {
     fn small_payload_frames_leave_together_and_votes_one_by_one() {
         let mut queue = Queue::default();
         for lane in [Lane::Votes, Lane::Fetch] {
-            (0..3).for_each(|tag| drop(queue.push(lane, None, frame(tag, BURST / 2))));
+            for tag in 0..3 {
+                queue.push(lane, None, frame(tag, BURST / 2));
+            }
         }
         let sizes = |burst: Vec<Bytes>| burst.len();
         assert_eq!([(); 3].map(|()| sizes(queue.pop_burst(Lane::Fetch))), [2, 1, 0]);

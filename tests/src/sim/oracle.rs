@@ -79,7 +79,10 @@ impl Oracle {
 fn both_confirm_one_value(one: &Statement, other: &Statement) -> bool {
     match (&one.pledge, &other.pledge) {
         (Pledge::Confirm { ballot: a, .. }, Pledge::Confirm { ballot: b, .. }) => a.value == b.value,
-        _ => false,
+        (
+            Pledge::Nominate { .. } | Pledge::Prepare { .. } | Pledge::Confirm { .. } | Pledge::Externalize { .. },
+            Pledge::Nominate { .. } | Pledge::Prepare { .. } | Pledge::Confirm { .. } | Pledge::Externalize { .. },
+        ) => false,
     }
 }
 
@@ -90,9 +93,9 @@ fn votes_against(earlier: &Statement, later: &Statement) -> bool {
     match &later.pledge {
         Pledge::Prepare { ballot, commit, .. } if *commit > 0 => {
             let lowest = Ballot { counter: *commit, value: ballot.value.clone() };
-            abort.value != ballot.value && *abort > lowest && !earlier.is_newer_than(later)
+            abort.value != ballot.value && *abort > lowest
         }
-        _ => false,
+        Pledge::Nominate { .. } | Pledge::Prepare { .. } | Pledge::Confirm { .. } | Pledge::Externalize { .. } => false,
     }
 }
 
@@ -105,7 +108,7 @@ fn is_durable_enough(statement: &Statement, disk: &Disk) -> bool {
             [Some(ballot), prepared.as_ref(), prepared_prime.as_ref()].into_iter().flatten().all(is_first)
         }
         Pledge::Confirm { ballot, .. } => disk.synced_commit(statement.slot) == Some(&ballot.value),
-        _ => false,
+        Pledge::Nominate { .. } | Pledge::Prepare { .. } | Pledge::Externalize { .. } => false,
     };
     disk.has_synced(statement) || (covered && disk.has_written(statement))
 }
