@@ -3,6 +3,8 @@
 //! `latency` submits one transaction at a time and compares it with a durable SQLite commit measured in turn with it,
 //! in the same folder's file system. `throughput` keeps the network full and counts what closes; nothing may be lost.
 
+#![allow(clippy::panic, reason = "a measurement that cannot go on says why and ends")]
+
 use clap::{Parser, Subcommand};
 use fba_server::cli::client::Client;
 use fba_server::demo::{Payers, next_sequence};
@@ -99,13 +101,12 @@ fn latency(program: &Path, folder: &Path, count: usize) -> bool {
     let client = cluster.client(0);
     let payers = Payers::open(&client, cluster.network(), &cluster.root_key(), 2, 0).expect("accounts");
     let [from, to] = payers.keys() else { panic!("two payers were asked for") };
-    let mut sequence = next_sequence(&client, AccountId::of(from)).expect("the payer's account");
+    let next = next_sequence(&client, AccountId::of(from)).expect("the payer's account");
     let sqlite = Sqlite::open(&folder.join("commit.sqlite"));
     let before = Counters::of(&cluster);
     let (mut closes, mut commits) = (Vec::new(), Vec::new());
-    for _ in 0..count {
+    for sequence in (next..).take(count) {
         let signed = payment(&cluster, from, AccountId::of(to), sequence);
-        sequence += 1;
         let begun = Instant::now();
         match client.submit(signed.bytes(), Some(CLOSE_WITHIN)).expect("the server answers") {
             TransactionStatus::Closed(closed) => assert!(closed.result.success, "a payment of one unit succeeds"),
