@@ -2,6 +2,8 @@
 //!
 //! Nothing here sleeps and hopes: every wait reads a server's event stream, or a process's end, with a deadline.
 
+#![expect(clippy::panic, reason = "what a network does not do in time fails the test")]
+
 use fba_server::cli::client::{Client, NodeArgs};
 use fba_server::cli::events::wait_for_ledger;
 use fba_server::cli::network_init::{Args, NetworkFiles, NodeFiles, Plan, Ports, network_init};

@@ -1,5 +1,7 @@
 //! Four real servers: QUIC between them, a SQLite database each, killed and started again.
 
+#![expect(clippy::panic, reason = "what a network does not do in time fails the test")]
+
 use fba_server::cli::client::Client;
 use fba_server::cli::events::{EventStream, NoEvent};
 use fba_server::demo::Payers;

@@ -7,16 +7,28 @@ use rayon::prelude::*;
 fn nobody_disagrees_and_everybody_closes_after_healing() {
     let failures: Vec<String> = (1..=100u64)
         .into_par_iter()
-        .filter_map(|seed| run(seed, Options { slots: 10 }).err())
+        .filter_map(|seed| run(seed, Options { slots: 10, absent: false }).err())
         .map(|failure| failure.to_string())
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Longer than the statements kept, and than the ledgers of one answer.
+#[test]
+fn a_node_that_was_away_for_a_hundred_ledgers_catches_up_and_closes() {
+    for seed in 1..=3 {
+        let outcome = run(seed, Options { slots: 100, absent: true }).unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(outcome.ledgers > 100, "{outcome:?}");
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
-    let trace =
-        |seed| run(seed, Options { slots: 10 }).map(|outcome| outcome.trace).map_err(|failure| failure.to_string());
+    let trace = |seed| {
+        run(seed, Options { slots: 10, absent: false })
+            .map(|outcome| outcome.trace)
+            .map_err(|failure| failure.to_string())
+    };
     assert_eq!(trace(7).unwrap(), trace(7).unwrap());
     assert_ne!(trace(7).unwrap(), trace(8).unwrap());
 }

@@ -21,10 +21,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Inputs of each kind handled before a batch is carried out: bounds how long the first of them waits.
-const BATCH_VOTES_MAX: usize = 512;
-const BATCH_PAYLOAD_MAX: usize = 64;
-const BATCH_REQUESTS_MAX: usize = 512;
+/// Inputs of each kind (votes, payload, requests) are handled for so long before a batch is carried out: bounds how
+/// long our votes on the first of them wait. A time and not a number, because one message may hold hundreds of
+/// transactions to verify; for each kind its own, so that a flood of one does not keep out the others.
+const KIND_TIME_MAX: Duration = Duration::from_millis(3);
 
 /// The thread wakes at least this often, so that what it shows is never older.
 const IDLE_WAKEUP: Duration = Duration::from_millis(500);
@@ -147,18 +147,9 @@ impl Consensus {
 
     /// Votes first, but a flood of them must not keep out the payload they need, nor clients.
     fn take_what_is_there(&mut self, links: &Links) -> Result<(), AppError> {
-        for _ in 0..BATCH_VOTES_MAX {
-            let Ok(event) = links.votes.try_recv() else { break };
-            self.overlay_event(event)?;
-        }
-        for _ in 0..BATCH_PAYLOAD_MAX {
-            let Ok(event) = links.payload.try_recv() else { break };
-            self.overlay_event(event)?;
-        }
-        for _ in 0..BATCH_REQUESTS_MAX {
-            let Ok(request) = links.requests.try_recv() else { break };
-            self.request(request);
-        }
+        waiting(&links.votes).try_for_each(|event| self.overlay_event(event))?;
+        waiting(&links.payload).try_for_each(|event| self.overlay_event(event))?;
+        waiting(&links.requests).for_each(|request| self.request(request));
         self.wake();
         Ok(())
     }
@@ -330,6 +321,12 @@ impl Consensus {
     fn now(&self) -> Now {
         Now { monotonic: self.started.elapsed(), unix_ms: unix_ms() }
     }
+}
+
+/// What waits in a queue, for as long as [`KIND_TIME_MAX`] allows. Nothing is taken out that is not handed on.
+fn waiting<T>(queue: &Receiver<T>) -> impl Iterator<Item = T> {
+    let begun = Instant::now();
+    std::iter::from_fn(move || if begun.elapsed() < KIND_TIME_MAX { queue.try_recv().ok() } else { None })
 }
 
 /// The wall clock; a clock before 1970 counts as 1970.

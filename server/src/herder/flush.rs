@@ -216,8 +216,12 @@ impl Herder {
         self.out.close_unsynced &= !commit.sync;
         let floor = self.open_slot();
         commit.votes.extend(std::mem::take(&mut self.out.unstored).into_values());
-        for vote in &commit.votes {
-            let statement = &vote.statement.statement;
+        // R7. What a closed ledger follows from is stored as its proof.
+        if commit.votes.iter().any(|vote| vote.statement.statement.slot == floor) {
+            commit.heard = self.book.store_heard(floor, self.local);
+        }
+        for signed in commit.votes.iter().map(|vote| &vote.statement).chain(&commit.heard) {
+            let statement = &signed.statement;
             if let Some(set) = self.sets.get(&statement.quorum_set)
                 && self.out.stored_sets.insert(statement.quorum_set)
             {

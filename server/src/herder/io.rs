@@ -108,9 +108,12 @@ pub enum Outgoing {
 pub struct Commit {
     /// Own newest statements; each replaces the older one of its slot and protocol.
     pub votes: Vec<Vote>,
-    /// Quorum sets that the votes name and that were not stored since the start.
+    /// Others' newest statements of the open slot that were not stored yet, if there are votes in it: the votes may
+    /// follow from them. Each replaces the older one of its slot, node and protocol.
+    pub heard: Vec<SignedStatement>,
+    /// Quorum sets that the statements above name and that were not stored since the start.
     pub quorum_sets: Vec<QuorumSet>,
-    /// Transaction sets that the votes refer to and that were not stored since the start.
+    /// Transaction sets that the statements above refer to and that were not stored since the start.
     pub tx_sets: Vec<Arc<TxSet>>,
     /// Closed ledgers, ascending.
     pub closes: Vec<Close>,

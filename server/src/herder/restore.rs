@@ -4,6 +4,7 @@ use super::durability::COUNTER_AFTER_LOSS;
 use super::statements::{Entry, Protocol};
 use super::{Herder, Now, Vote};
 use crate::ledger::TxSet;
+use crate::wire::SignedStatement;
 use fba_core::{Attested, Input, QuorumSet, SenderSet, SlotIndex, Statement};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,9 +28,11 @@ pub struct Restored {
     pub forgotten: SlotIndex,
     /// Own newest statements of the open slot and of some closed ones.
     pub votes: Vec<Vote>,
-    /// Every quorum set the votes name.
+    /// What others said that our votes in the open slot may follow from, and what proves the last closed ledgers.
+    pub heard: Vec<SignedStatement>,
+    /// Every quorum set the votes and what was heard name.
     pub quorum_sets: Vec<QuorumSet>,
-    /// Transaction sets the open slot's votes refer to, and those of the last closed ledgers, oldest first.
+    /// Transaction sets the open slot's statements refer to, and those of the last closed ledgers, oldest first.
     pub tx_sets: Vec<Arc<TxSet>>,
 }
 
@@ -75,6 +78,11 @@ impl Herder {
                 self.payloads.restore_closed(set);
             }
         }
+        // R7: what was heard in the open slot is taken up once our own votes are.
+        let local = self.local;
+        for signed in restored.heard.into_iter().filter(|signed| signed.statement.node != local) {
+            self.book.insert(Entry::restored(signed));
+        }
         for vote in restored.votes {
             let slot = vote.statement.statement.slot;
             self.book.insert(Entry::own(vote.statement.clone()));
@@ -82,6 +90,17 @@ impl Herder {
                 self.out.restored.entry(slot).or_default().push(vote);
             }
         }
+    }
+
+    /// R7: takes in again what others said in the open slot before a restart, after our own votes.
+    pub(super) fn restore_heard(&mut self, now: Now) {
+        let (own, heard): (Vec<Entry>, Vec<Entry>) = self
+            .book
+            .take_slot(self.open_slot())
+            .into_iter()
+            .partition(|entry| entry.signed.statement.node == self.local);
+        own.into_iter().for_each(|entry| self.book.insert(entry));
+        heard.into_iter().for_each(|entry| self.admit(now, entry));
     }
 
     /// Opens a slot in the core, above the counters of ballots we may have forgotten.

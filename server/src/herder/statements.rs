@@ -23,15 +23,22 @@ pub(crate) struct Entry {
     pub(crate) signed: SignedStatement,
     /// Peers that sent it to us or were sent it: they need not be told.
     pub(crate) knows: BTreeSet<NodeId>,
+    /// Is it in a commit already?
+    pub(crate) stored: bool,
 }
 
 impl Entry {
     pub(crate) fn heard(signed: SignedStatement, peer: NodeId) -> Self {
-        Self { signed, knows: BTreeSet::from([peer]) }
+        Self { signed, knows: BTreeSet::from([peer]), stored: false }
     }
 
     pub(crate) fn own(signed: SignedStatement) -> Self {
-        Self { signed, knows: BTreeSet::new() }
+        Self { signed, knows: BTreeSet::new(), stored: false }
+    }
+
+    /// Somebody's, from before a restart.
+    pub(crate) fn restored(signed: SignedStatement) -> Self {
+        Self { signed, knows: BTreeSet::new(), stored: true }
     }
 
     pub(crate) fn slot(&self) -> SlotIndex {
@@ -98,6 +105,18 @@ impl Statements {
 
     pub(crate) fn of_slot(&self, slot: SlotIndex) -> impl Iterator<Item = &Entry> {
         self.slots.get(&slot).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Marks everything others said in `slot` as stored; returns what was not.
+    pub(crate) fn store_heard(&mut self, slot: SlotIndex, local: NodeId) -> Vec<SignedStatement> {
+        let entries = self.slots.get_mut(&slot).into_iter().flat_map(BTreeMap::values_mut);
+        let unstored = entries.filter(|entry| !entry.stored && entry.signed.statement.node != local);
+        unstored
+            .map(|entry| {
+                entry.stored = true;
+                entry.signed.clone()
+            })
+            .collect()
     }
 
     pub(crate) fn take_slot(&mut self, slot: SlotIndex) -> Vec<Entry> {

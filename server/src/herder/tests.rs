@@ -124,9 +124,9 @@ fn submit(herder: &mut Herder, transaction: &Arc<SignedTransaction>, ticket: u64
 }
 
 fn outcomes(batch: Batch, of: u64) -> Vec<TicketOutcome> {
-    let outcome = |notice| match notice {
-        Notice::Ticket { ticket, outcome } if ticket == Ticket(of) => Some(outcome),
-        _ => None,
+    let outcome = |notice| {
+        let Notice::Ticket { ticket, outcome } = notice else { return None };
+        (ticket == Ticket(of)).then_some(outcome)
     };
     batch.notices.into_iter().filter_map(outcome).collect()
 }
@@ -134,6 +134,25 @@ fn outcomes(batch: Batch, of: u64) -> Vec<TicketOutcome> {
 fn hear(herder: &mut Herder, from: u8, signed: SignedStatement) -> Batch {
     herder.handle(now(10), Input::Message { from: node(from), message: Message::Statement(signed) });
     herder.flush(now(10))
+}
+
+/// Statements of nodes 2 and 3 that carry node 1 to a vote to commit in slot 2.
+fn up_to_commit(herder: &Herder) -> (Arc<TxSet>, Vec<(u8, SignedStatement)>) {
+    let close_time = herder.ledger.close_time_ms() + herder.ledger.parameters().heartbeat_ms;
+    let set = herder.ledger.build_tx_set(Vec::new(), close_time);
+    let (slot, previous) = (SlotIndex(2), herder.ledger.header_hash());
+    let value = Proposed::sign(slot, previous, set.hash(), close_time, &StandIn(node(2))).to_value();
+    let ballot = Ballot { counter: 1, value: value.clone() };
+    let nominate = Pledge::Nominate { voted: vec![value.clone()], accepted: vec![value] };
+    let prepared = Some(ballot.clone());
+    let prepare = Pledge::Prepare { ballot, prepared, prepared_prime: None, commit: 0, high: 0 };
+    let quorum_set = herder.config.quorum_set.normalized().hash();
+    let sign = |from, pledge: &Pledge| {
+        let statement = Statement { node: node(from), slot, quorum_set, pledge: pledge.clone() };
+        (from, SignedStatement::sign(statement, &StandIn(node(from))))
+    };
+    let said = [&nominate, &prepare].into_iter().flat_map(|pledge| [sign(2, pledge), sign(3, pledge)]).collect();
+    (Arc::clone(set.shared()), said)
 }
 
 fn sent(batch: &Batch) -> Vec<(&[NodeId], &str)> {
@@ -269,9 +288,9 @@ fn far_behind() -> (Herder, Vec<(NodeId, u64, u32)>) {
 }
 
 fn ledger_asks(batch: Batch) -> Vec<(NodeId, u64, u32)> {
-    let ask = |(to, message)| match message {
-        Message::GetLedgers { from, count } => Some((to, from, count)),
-        _ => None,
+    let ask = |(to, message)| {
+        let Message::GetLedgers { from, count } = message else { return None };
+        Some((to, from, count))
     };
     messages(batch).into_iter().filter_map(ask).collect()
 }
@@ -319,9 +338,9 @@ fn another_peer_that_advertised_a_transaction_is_asked_when_the_first_does_not_d
     let hash = open_account(1, 20).hash();
     let mut asked = Vec::new();
     let mut demands = |herder: &mut Herder, at| {
-        let demand = |(to, message)| match message {
-            Message::TxDemand(hashes) => Some((to, hashes)),
-            _ => None,
+        let demand = |(to, message)| {
+            let Message::TxDemand(hashes) = message else { return None };
+            Some((to, hashes))
         };
         asked.extend(messages(herder.flush(now(at))).into_iter().filter_map(demand));
     };
@@ -371,14 +390,14 @@ fn an_answer_on_scp_state_leaves_room_for_votes_and_begins_with_the_open_slot() 
     for (author, slot) in (0..600u16).flat_map(|author| (1..=13).map(move |slot| (author, slot))) {
         let node = NodeId(sha256(&[&author.to_be_bytes()]).0);
         let statement = Statement { node, slot: SlotIndex(slot), ..signed.statement.clone() };
-        herder.book.insert(statements::Entry::own(SignedStatement { statement, signature: signed.signature.clone() }));
+        herder.book.insert(statements::Entry::own(SignedStatement { statement, signature: signed.signature }));
     }
     let answer = answers(&mut herder, 20, Message::GetScpState { from: 1 });
     let slots: Vec<u64> = answer
         .iter()
-        .map(|message| match message {
-            Message::Statement(signed) => signed.statement.slot.0,
-            other => panic!("{}", other.name()),
+        .map(|message| {
+            let Message::Statement(signed) = message else { panic!("{}", message.name()) };
+            signed.statement.slot.0
         })
         .collect();
     assert_eq!(slots.len(), 4_096);
@@ -405,4 +424,45 @@ fn a_statement_that_found_no_room_for_its_fetch_is_not_forgotten() {
         asked.extend(messages(herder.flush(now(ms))).into_iter().map(|(_, message)| message));
     }
     assert!(asked.contains(&Message::GetTxSet(honest)));
+}
+
+/// Two of three closed a ledger, one of them lost its disk, the other its memory: what the lost one had said was gone,
+/// and the third could never follow.
+#[test]
+fn what_our_votes_follow_from_outlives_us_though_its_author_forgets_it() {
+    let mut before = herder(Parameters::default());
+    let (set, said) = up_to_commit(&before);
+    before.handle(now(10), Input::Message { from: node(2), message: Message::TxSet(set) });
+    let (mut restored, mut votes) = (Restored::default(), BTreeMap::new());
+    for (from, signed) in &said {
+        let commit = hear(&mut before, *from, signed.clone()).commit.unwrap_or_default();
+        votes.extend(commit.votes.into_iter().map(|vote| (vote.statement.statement.pledge.is_nomination(), vote)));
+        restored.heard.extend(commit.heard);
+        restored.quorum_sets.extend(commit.quorum_sets);
+        restored.tx_sets.extend(commit.tx_sets);
+    }
+    restored.votes = votes.into_values().collect();
+    let state = |herder: &Herder| herder.scp.slot_state(SlotIndex(2)).expect("slot 2 is open");
+    assert!(state(&before).commit.is_some(), "{:?}", state(&before));
+    assert_eq!(restored.heard.len(), said.len());
+
+    let (config, ledger) = (before.config.clone(), before.ledger.clone());
+    let mut after = Herder::new(config, Arc::new(StandIn(node(1))), ledger, restored);
+    after.handle(now(20), Input::Start);
+    let (was, is) = (state(&before), state(&after));
+    assert_eq!(
+        (is.commit, is.high, is.candidates, is.composite),
+        (was.commit, was.high, was.candidates, was.composite)
+    );
+    // Node 4 heard nothing of it.
+    after.handle(now(30), Input::PeerUp { peer: node(4) });
+    after.handle(now(30), Input::Message { from: node(4), message: Message::GetScpState { from: 2 } });
+    let batch = after.flush(now(30));
+    let told = |signed: &SignedStatement| {
+        batch.first.iter().any(|outgoing| {
+            matches!(outgoing, Outgoing::Send { to, message: Message::Statement(sent) }
+                if to.contains(&node(4)) && sent == signed)
+        })
+    };
+    assert!(said.iter().all(|(_, signed)| told(signed)), "{batch:?}");
 }

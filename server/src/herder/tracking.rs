@@ -96,6 +96,7 @@ impl Herder {
         let slot = self.open_slot();
         self.open_in_core(slot);
         self.restore_slot(now, slot);
+        self.restore_heard(now);
     }
 
     /// Everything that only time brings about.

@@ -10,8 +10,8 @@ use fba_core::{Hash, NodeId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A message of transactions is complete with so many bytes: well inside a frame, and short enough to be read soon.
-const MESSAGE_BYTES_MAX: usize = 256 << 10;
+/// A message of transactions is complete with so many bytes: a receiver verifies them in one go, and votes wait.
+const MESSAGE_BYTES_MAX: usize = 32 << 10;
 
 impl Herder {
     /// A client's transaction. Goes to every peer: whoever leads must have it.

@@ -21,7 +21,7 @@ pub struct HistoryError(pub String);
 /// Where a page of an account's transactions begins: before this ledger and index.
 pub type Before = (u64, u32);
 
-/// Closed ledgers and the state after the newest of them. Calls block; [`Reads`] keeps them off the async threads.
+/// Closed ledgers and the state after the newest of them. Calls block; `Reads` keeps them off the async threads.
 pub trait History: Send + Sync + 'static {
     /// One ledger by sequence number.
     ///

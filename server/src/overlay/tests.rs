@@ -335,6 +335,55 @@ fn a_restarted_peer_takes_the_place_of_its_stale_link() {
     });
 }
 
+/// Passes datagrams on: as if what it leads to had one address for all its processes.
+struct Relay {
+    address: SocketAddr,
+    target: Arc<AtomicU64>,
+}
+
+impl Relay {
+    fn to(port: u16) -> Self {
+        let socket = std::net::UdpSocket::bind(loopback(0)).unwrap();
+        // Ends the thread some time after its test.
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (address, target) = (socket.local_addr().unwrap(), Arc::new(AtomicU64::new(u64::from(port))));
+        let leads_to = Arc::clone(&target);
+        std::thread::spawn(move || {
+            let (mut client, mut bytes) = (address, [0; 65_536]);
+            while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+                let target = loopback(u16::try_from(leads_to.load(Ordering::SeqCst)).unwrap());
+                if from == target {
+                    socket.send_to(&bytes[..length], client).unwrap();
+                } else if from == client || client == address {
+                    client = from;
+                    socket.send_to(&bytes[..length], target).unwrap();
+                }
+            }
+        });
+        Self { address, target }
+    }
+}
+
+#[test]
+fn peers_of_a_killed_node_learn_from_its_next_process_that_their_connections_are_gone() {
+    runtime::block_on(async {
+        let key = samples::key(1);
+        let [(killed, _a), (restarted, _b)] = [(), ()].map(|()| endpoint::bind(loopback(0), &key).unwrap());
+        let relay = Relay::to(killed.local_addr().unwrap().port());
+        let (client, _c) = endpoint::bind(loopback(0), &samples::key(2)).unwrap();
+        let dialled = client.connect(relay.address, &tls::server_name(Some(key.node_id()))).unwrap();
+        let accepted = async { killed.accept().await.unwrap().await };
+        let (connection, accepted) = futures::join!(dialled, accepted);
+        let (connection, _accepted) = (connection.unwrap(), accepted.unwrap());
+
+        relay.target.store(u64::from(restarted.local_addr().unwrap().port()), Ordering::SeqCst);
+        let mut stream = connection.open_uni().await.unwrap();
+        stream.write_all(&[0; 100]).await.unwrap();
+        let closed = runtime::timeout(DEADLINE, connection.closed()).await.expect("an answer in time");
+        assert_eq!(closed, ConnectionError::Reset);
+    });
+}
+
 #[test]
 fn strangers_may_send_no_more_than_a_hello() {
     runtime::block_on(async {

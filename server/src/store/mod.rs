@@ -289,6 +289,7 @@ impl Store {
         }
         commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
         commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
+        commit.heard.iter().try_for_each(|signed| votes::put_heard(&transaction, signed))?;
         if votes_change {
             votes::forget_before(&transaction, last.map_or(0, |last| last.sequence))?;
             votes::put_position(&transaction, position)?;
@@ -431,8 +432,15 @@ fn restored(
     }
     let closed: BTreeSet<Hash> = tx_sets.iter().map(|set| set.hash()).collect();
     tx_sets.extend(saved.tx_sets.into_iter().filter(|set| !closed.contains(&set.hash())));
-    let SavedVotes { votes, quorum_sets, .. } = saved;
-    Ok(herder::Restored { standing: Standing::Intact, votes, quorum_sets, tx_sets, ..herder::Restored::default() })
+    let SavedVotes { votes, mut heard, mut quorum_sets, .. } = saved;
+    for proof in restore::recent_proofs(connection, last)? {
+        heard.extend(proof.statements);
+        quorum_sets.extend(proof.quorum_sets);
+    }
+    quorum_sets.sort_by_key(fba_core::QuorumSet::hash);
+    quorum_sets.dedup();
+    let standing = Standing::Intact;
+    Ok(herder::Restored { standing, votes, heard, quorum_sets, tx_sets, ..herder::Restored::default() })
 }
 
 #[cfg(test)]

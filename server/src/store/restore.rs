@@ -1,7 +1,7 @@
 //! What the store gives back at start.
 
 use super::error::StoreError;
-use super::ledgers::{self, LedgerRow};
+use super::ledgers::{self, LedgerRow, Proof};
 use super::row::{ACCOUNTS, DATA_ENTRIES, LEDGERS, STATE};
 use super::standing::VoteStanding;
 use super::votes::CLOSED_SLOTS_KEPT;
@@ -92,6 +92,13 @@ pub(crate) fn recent_tx_sets(
     let first = last.saturating_sub(CLOSED_SLOTS_KEPT).saturating_add(1).max(2);
     let set = |sequence| ledgers::entry(connection, network, get(connection, sequence)?).map(|entry| entry.tx_set);
     (first..=last).map(|sequence| set(sequence).map(Arc::new)).collect()
+}
+
+/// The proofs of the newest ledgers, oldest first: for peers that have not decided them yet.
+pub(crate) fn recent_proofs(connection: &Connection, last: u64) -> Result<Vec<Proof>, StoreError> {
+    let first = last.saturating_sub(CLOSED_SLOTS_KEPT).saturating_add(1).max(2);
+    let proofs = (first..=last).map(|sequence| ledgers::proof(connection, &get(connection, sequence)?));
+    proofs.filter_map(Result::transpose).collect()
 }
 
 fn get(connection: &Connection, sequence: u64) -> Result<LedgerRow, StoreError> {

@@ -25,6 +25,7 @@ macro_rules! table {
 table!(META, "REPLACE", "meta", "?,?,?,?,?,?,?");
 table!(LAST_SIGNED, "REPLACE", "last_signed", "?,?,?,?,?");
 table!(VOTES, "REPLACE", "votes", "?,?,?,?,?,?");
+table!(HEARD, "REPLACE", "heard", "?,?,?,?,?");
 table!(QUORUM_SETS, "REPLACE", "quorum_sets", "?,?,?");
 table!(TX_SETS, "REPLACE", "tx_sets", "?,?,?,?");
 table!(LEDGERS, "INSERT", "ledgers", "?,?,?,?,?,?,?,?,?");

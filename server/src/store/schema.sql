@@ -26,13 +26,21 @@ CREATE TABLE votes (
   PRIMARY KEY (slot, protocol)
 ) STRICT, WITHOUT ROWID;
 
--- Quorum sets named by our votes and by proofs.
+-- What others said last, per protocol, in the slot that is open: what our votes in it may follow from.
+CREATE TABLE heard (
+  slot INTEGER NOT NULL, node BLOB NOT NULL, protocol INTEGER NOT NULL,
+  statement BLOB NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (slot, node, protocol)
+) STRICT, WITHOUT ROWID;
+
+-- Quorum sets named by our votes, by what was heard and by proofs.
 CREATE TABLE quorum_sets (
   hash BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Transaction sets our votes refer to, until the slot is closed for a while.
+-- Transaction sets our votes and what was heard refer to, until the slot is closed for a while.
 CREATE TABLE tx_sets (
   hash BLOB PRIMARY KEY NOT NULL, slot INTEGER NOT NULL, bytes BLOB NOT NULL,
   checksum INTEGER NOT NULL

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::herder::Vote;
-use crate::key::{Ed25519, SecretKey};
+use crate::key::{Ed25519, SecretKey, Signatures};
 use crate::ledger::{
     Account, AccountId, DataEntry, Genesis, Ledger, Operation, Parameters, Proposed, SignedTransaction, Transaction,
     TxSet, VerifiedTxSet,
@@ -133,6 +133,7 @@ impl Node {
         let close = Close { closed, proof: vec![statement.clone()], proof_sets: vec![self.set()] };
         Commit {
             votes: vec![Vote { statement, nomination: None }],
+            heard: Vec::new(),
             quorum_sets: vec![self.set()],
             tx_sets: vec![Arc::clone(set.shared())],
             closes: vec![close],
@@ -205,6 +206,29 @@ fn reopening_gives_the_same_state_and_votes() {
     assert_eq!(nomination.nomination, Some((2, Value::new(b"previous"))));
     assert_eq!(nomination.statement, node.nomination(2, 2).statement);
     drop(store);
+}
+
+#[test]
+fn what_others_said_is_kept_until_the_slot_is_closed_and_then_its_proof() {
+    let mut node = Node::new();
+    let mut store = node.start();
+    let other = Ed25519::new(node.network(), SecretKey::from_seed(&[8; 32]));
+    let hear = |vote: &Vote| {
+        let statement = Statement { node: other.node(), ..vote.statement.statement.clone() };
+        SignedStatement::sign(statement, &other)
+    };
+    let (nomination, first, newest) =
+        (hear(&node.nomination(2, 1)), hear(&node.ballot(2, 1)), hear(&node.ballot(2, 2)));
+    store.commit(&Commit { heard: vec![nomination.clone(), first], ..node.vote(node.ballot(2, 1)) }).unwrap();
+    store.commit(&Commit { heard: vec![newest.clone()], ..node.vote(node.ballot(2, 2)) }).unwrap();
+    drop(store);
+    let (mut store, restored) = node.open();
+    assert_eq!(restored.herder.heard, [nomination, newest]);
+    let close = node.close(Vec::new());
+    store.commit(&close).unwrap();
+    drop(store);
+    let (_store, restored) = node.open();
+    assert_eq!(restored.herder.heard, close.closes.into_iter().flat_map(|close| close.proof).collect::<Vec<_>>());
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Our own statements, and how far the key has voted.
 
 use super::error::StoreError;
-use super::row::{LAST_SIGNED, QUORUM_SETS, TX_SETS, VOTES, integer, to_i64};
+use super::row::{HEARD, LAST_SIGNED, QUORUM_SETS, TX_SETS, VOTES, integer, to_i64};
 use super::side_file::Position;
 use crate::herder::Vote;
 use crate::key::NetworkId;
 use crate::ledger::TxSet;
-use crate::wire;
+use crate::wire::{self, SignedStatement};
 use fba_core::{Hash, QuorumSet, Value};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -20,6 +20,7 @@ pub(crate) const CLOSED_SLOTS_KEPT: u64 = 12;
 #[derive(Debug, Default)]
 pub(crate) struct SavedVotes {
     pub(crate) votes: Vec<Vote>,
+    pub(crate) heard: Vec<SignedStatement>,
     pub(crate) quorum_sets: Vec<QuorumSet>,
     pub(crate) tx_sets: Vec<Arc<TxSet>>,
 }
@@ -36,6 +37,14 @@ pub(crate) fn put_vote(connection: &Connection, vote: &Vote) -> Result<(), Store
     VOTES.put(connection, &[slot, ValueRef::Integer(protocol), ValueRef::Blob(&bytes), round, previous])
 }
 
+pub(crate) fn put_heard(connection: &Connection, signed: &SignedStatement) -> Result<(), StoreError> {
+    let statement = &signed.statement;
+    let protocol = ValueRef::Integer(i64::from(!statement.pledge.is_nomination()));
+    let bytes = wire::encode_statement(signed);
+    let (slot, node) = (integer(statement.slot.0), ValueRef::Blob(&statement.node.0));
+    HEARD.put(connection, &[slot, node, protocol, ValueRef::Blob(&bytes)])
+}
+
 pub(crate) fn put_quorum_set(connection: &Connection, set: &QuorumSet) -> Result<(), StoreError> {
     let bytes = wire::encode_quorum_set(set);
     QUORUM_SETS.put(connection, &[ValueRef::Blob(&set.hash().0), ValueRef::Blob(&bytes)])
@@ -50,11 +59,13 @@ pub(crate) fn put_tx_set(connection: &Connection, set: &TxSet, slot: u64) -> Res
 pub(crate) fn forget_before(connection: &Connection, last_closed: u64) -> Result<(), StoreError> {
     let before = to_i64(last_closed.saturating_sub(CLOSED_SLOTS_KEPT));
     VOTES.delete(connection, "DELETE FROM votes WHERE slot < ?", params![before])?;
+    HEARD.delete(connection, "DELETE FROM heard WHERE slot <= ?", params![to_i64(last_closed)])?;
     TX_SETS.delete(connection, "DELETE FROM tx_sets WHERE slot < ?", params![before])
 }
 
 pub(crate) fn forget_all(connection: &Connection) -> Result<(), StoreError> {
     VOTES.delete(connection, "DELETE FROM votes", [])?;
+    HEARD.delete(connection, "DELETE FROM heard", [])?;
     TX_SETS.delete(connection, "DELETE FROM tx_sets", [])
 }
 
@@ -108,6 +119,16 @@ pub(crate) fn load(connection: &Connection, network: NetworkId) -> Result<SavedV
     for hash in named {
         let set = quorum_set(connection, &hash)?.ok_or_else(|| QUORUM_SETS.corrupt(hash, "a vote names it"))?;
         saved.quorum_sets.push(set);
+    }
+    HEARD.each(connection, "SELECT * FROM heard ORDER BY slot, node, protocol", [], |row| {
+        let signed = wire::decode_statement(row.blob(3)?).map_err(|_| row.corrupt("it is not a statement"))?;
+        saved.heard.push(signed);
+        Ok(())
+    })?;
+    // EXTERNALIZE counts without its quorum set: it need not be here.
+    let theirs: BTreeSet<Hash> = saved.heard.iter().map(|signed| signed.statement.quorum_set).collect();
+    for hash in theirs {
+        saved.quorum_sets.extend(quorum_set(connection, &hash)?);
     }
     TX_SETS.each(connection, "SELECT * FROM tx_sets ORDER BY hash", [], |row| {
         let set = TxSet::from_bytes(network, row.blob(2)?).map_err(|_| row.corrupt("it is not a transaction set"))?;

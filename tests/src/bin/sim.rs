@@ -19,11 +19,14 @@ struct Arguments {
     /// Ledgers closed under faults in each run.
     #[arg(long, default_value_t = 20)]
     slots: u64,
+    /// One node is away for so many ledgers, and nothing else goes wrong.
+    #[arg(long)]
+    absent: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let options = Options { slots: arguments.slots };
+    let options = Options { slots: arguments.slots, absent: arguments.absent };
     let begin = Instant::now();
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.runs);
     let results: Vec<Result<Outcome, Failure>> = seeds.into_par_iter().map(|seed| run(seed, options)).collect();

@@ -3,6 +3,7 @@
 use fba_core::{Hash, Pledge, QuorumSet, SlotIndex, Value};
 use fba_server::herder::{Commit, Restored, SLOTS_KEPT, Standing, Vote};
 use fba_server::ledger::{Ledger, LedgerEntry, TxSet};
+use fba_server::wire::SignedStatement;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ pub(super) struct Contents {
     pub(super) ledger: Ledger,
     pub(super) entries: Vec<Arc<LedgerEntry>>,
     votes: BTreeMap<(SlotIndex, bool), Vote>,
+    heard: BTreeMap<(SlotIndex, fba_core::NodeId, bool), SignedStatement>,
+    proofs: BTreeMap<SlotIndex, Vec<SignedStatement>>,
     quorum_sets: BTreeMap<Hash, QuorumSet>,
     tx_sets: BTreeMap<Hash, Arc<TxSet>>,
     /// Up to this slot first ballots may have been forgotten in a power cut.
@@ -31,6 +34,8 @@ impl Disk {
             ledger,
             entries: Vec::new(),
             votes: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            proofs: BTreeMap::new(),
             quorum_sets: BTreeMap::new(),
             tx_sets: BTreeMap::new(),
             forgotten: SlotIndex(0),
@@ -87,16 +92,24 @@ impl Contents {
             let statement = &vote.statement.statement;
             self.votes.insert((statement.slot, statement.pledge.is_nomination()), vote.clone());
         }
+        for signed in &commit.heard {
+            let statement = &signed.statement;
+            self.heard.insert((statement.slot, statement.node, statement.pledge.is_nomination()), signed.clone());
+        }
         self.quorum_sets.extend(commit.quorum_sets.iter().map(|set| (set.hash(), set.clone())));
         self.tx_sets.extend(commit.tx_sets.iter().map(|set| (set.hash(), Arc::clone(set))));
         for close in &commit.closes {
             self.entries.push(Arc::new(close.closed.entry()));
             self.tx_sets.insert(close.closed.tx_set.hash(), Arc::clone(&close.closed.tx_set));
+            self.proofs.insert(SlotIndex(close.closed.header.sequence), close.proof.clone());
+            self.quorum_sets.extend(close.proof_sets.iter().map(|set| (set.hash(), set.clone())));
         }
         if !commit.closes.is_empty() {
             self.ledger = ledger.clone();
             let floor = SlotIndex(ledger.sequence().saturating_sub(SLOTS_KEPT));
             self.votes.retain(|(slot, _), _| *slot >= floor);
+            self.heard.retain(|(slot, _, _), _| slot.0 > ledger.sequence());
+            self.proofs.retain(|slot, _| *slot >= floor);
             let recent = self.entries.iter().rev().take(12).map(|entry| entry.tx_set.hash());
             let recent: std::collections::BTreeSet<Hash> = recent.collect();
             let head = ledger.header_hash();
@@ -119,6 +132,7 @@ impl Contents {
             standing,
             forgotten: self.forgotten,
             votes: self.votes.values().cloned().collect(),
+            heard: self.heard.values().chain(self.proofs.values().flatten()).cloned().collect(),
             quorum_sets: self.quorum_sets.values().cloned().collect(),
             tx_sets: self.tx_sets.values().cloned().collect(),
         }

@@ -46,6 +46,8 @@ counts! {
     disks_lost,
     /// Clocks far off.
     skewed_clocks,
+    /// Clocks that jumped by up to an hour, and back.
+    clock_jumps,
 }
 
 /// How bad it gets in one run.
@@ -62,6 +64,7 @@ pub(super) struct Mix {
     pub(super) crash_permille: u64,
     pub(super) partition_permille: u64,
     pub(super) flap_permille: u64,
+    pub(super) clock_permille: u64,
     /// Milliseconds between two transactions, on average; 0 for none.
     pub(super) load_every_ms: u64,
 }
@@ -72,7 +75,7 @@ impl Mix {
         let (loss_permille, double_permille, hold_permille) =
             (sometimes(500, 250), sometimes(400, 200), sometimes(400, 50));
         let (crash_permille, partition_permille) = (sometimes(600, 200), sometimes(400, 100));
-        let flap_permille = sometimes(300, 200);
+        let (flap_permille, clock_permille) = (sometimes(300, 200), sometimes(300, 100));
         let load_every_ms = sometimes(800, 2_000);
         let low = rng.between(50, 20_000);
         Self {
@@ -84,6 +87,7 @@ impl Mix {
             crash_permille,
             partition_permille,
             flap_permille,
+            clock_permille,
             load_every_ms,
         }
     }
@@ -99,6 +103,7 @@ impl Mix {
             crash_permille: 0,
             partition_permille: 0,
             flap_permille: 0,
+            clock_permille: 0,
             load_every_ms: self.load_every_ms,
         };
     }

@@ -6,7 +6,7 @@ use super::network::{Network, pair};
 use super::node::SimNode;
 use super::oracle::Oracle;
 use super::rng::Rng;
-use super::topology::{Layout, Topology, layout};
+use super::topology::{Layout, Topology};
 use fba_core::NodeId;
 use fba_server::herder::{Batch, Input, Notice, Outgoing, Standing, Ticket, TicketOutcome};
 use fba_server::ledger::{Ledger, Parameters};
@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 const SECOND: u64 = 1_000_000;
 /// Faults go on for at most so long, whatever has closed.
 const CHAOS_MAX: u64 = 120 * SECOND;
+/// How long the others have for their ledgers while one node is absent.
+const ABSENCE_MAX: u64 = 1_000 * SECOND;
 /// Everybody must have closed further ledgers so long after healing.
 const HEAL_BOUND: u64 = 300 * SECOND;
 /// How many.
@@ -30,6 +32,8 @@ const EVENTS_MAX: u64 = 3_000_000;
 pub struct Options {
     /// Ledgers closed before everything is healed.
     pub slots: u64,
+    /// One node is away until healing, and nothing else goes wrong: it comes back to a long gap.
+    pub absent: bool,
 }
 
 /// What a run showed.
@@ -80,6 +84,7 @@ enum Event {
     Committed { node: usize, epoch: u64 },
     LinkUp { link: (usize, usize) },
     PartitionEnds,
+    ClockBack { node: usize, skew_ms: i64 },
     Submit,
     Faults,
     Crash { node: usize },
@@ -101,6 +106,7 @@ struct World {
     genesis: Ledger,
     healed: bool,
     disk_was_lost: bool,
+    clock_is_wrong: bool,
     /// Nodes that crash in the middle of their next commit.
     doomed: BTreeSet<usize>,
     closes: u64,
@@ -115,7 +121,7 @@ struct World {
 /// # Errors
 /// The first rule that was broken, with everything needed to see it again.
 pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
-    let mut world = World::new(seed);
+    let mut world = World::new(seed, options);
     let result = world.play(options);
     let (topology, at) = (world.layout.topology, world.now);
     let healed_in_ms = result.map_err(|rule| Failure { seed, topology, at, rule })?;
@@ -131,9 +137,12 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, options: Options) -> Self {
         let mut rng = Rng::new(seed);
-        let layout = layout(&mut rng);
+        let mut layout = super::topology::layout(&mut rng);
+        while options.absent && !layout.spares_one {
+            layout = super::topology::layout(&mut rng);
+        }
         let parameters = Parameters {
             close_interval_ms: [0, 0, 200, 1_000].get(rng.index(4)).copied().unwrap_or(0),
             heartbeat_ms: [500, 1_000, 5_000].get(rng.index(3)).copied().unwrap_or(1_000),
@@ -146,12 +155,16 @@ impl World {
         let (genesis, _) = Ledger::genesis(&load::genesis(parameters)).expect("the genesis of the simulator is sound");
         let mut nodes: Vec<SimNode> =
             layout.members.iter().map(|member| SimNode::new(member.clone(), genesis.clone())).collect();
-        let mix = Mix::draw(&mut rng);
+        let mut mix = Mix::draw(&mut rng);
+        if options.absent {
+            mix.heal();
+        }
         let mut counts = Counts::default();
         for node in &mut nodes {
             node.skew_ms = i64::try_from(rng.below(2_000)).unwrap_or(0) - 1_000;
         }
-        let far = if layout.spares_one && rng.chance(150) { rng.index(nodes.len()) } else { usize::MAX };
+        let far =
+            if layout.spares_one && !options.absent && rng.chance(150) { rng.index(nodes.len()) } else { usize::MAX };
         if let Some(node) = nodes.get_mut(far) {
             node.skew_ms = if rng.chance(500) { 3_600_000 } else { -3_600_000 };
             counts.skewed_clocks += 1;
@@ -174,6 +187,7 @@ impl World {
             healed: false,
             // One node beyond help at a time: more than that nobody has to bear.
             disk_was_lost: far != usize::MAX,
+            clock_is_wrong: far != usize::MAX,
             doomed: BTreeSet::new(),
             closes: 0,
             handled: 0,
@@ -181,7 +195,7 @@ impl World {
             broken: None,
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
-        for node in 0..world.nodes.len() {
+        for node in 0..world.nodes.len() - usize::from(options.absent) {
             let at = world.rng.below(2 * SECOND);
             world.schedule(at, Event::Start { node });
         }
@@ -192,7 +206,8 @@ impl World {
 
     /// Faults, then none, then everybody closes.
     fn play(&mut self, options: Options) -> Result<u64, String> {
-        while self.now < CHAOS_MAX && self.highest() < options.slots + 1 {
+        let most = if options.absent { ABSENCE_MAX } else { CHAOS_MAX };
+        while self.now < most && self.highest() < options.slots + 1 {
             self.step()?;
         }
         self.heal();
@@ -225,6 +240,12 @@ impl World {
                 view.last_closed.sequence, view.sync, view.waiting, view.queued, view.peers
             )
         };
+        if self.verbose {
+            for (index, node) in self.nodes.iter().enumerate() {
+                let Some(herder) = &node.herder else { continue };
+                eprintln!("{index}: {:#?}", herder.view(node.now(self.now)).open);
+            }
+        }
         let states: Vec<String> = self.nodes.iter().enumerate().map(state).collect();
         format!("goal {goal}; {}", states.join("; "))
     }
@@ -267,6 +288,7 @@ impl World {
             Event::Committed { node, epoch } => self.committed(node, epoch),
             Event::LinkUp { link } => self.link_up(link),
             Event::PartitionEnds => self.network.island.clear(),
+            Event::ClockBack { node, skew_ms } => self.set_clock(node, skew_ms),
             Event::Submit => self.submit(),
             Event::Faults => self.faults(),
             Event::Crash { node } => self.crash(node),
@@ -330,6 +352,11 @@ impl World {
             return;
         }
         self.note(message.name(), [from as u64, to as u64, 0]);
+        if self.verbose
+            && let Message::Statement(signed) = &message
+        {
+            eprintln!("    {:?}", signed.statement);
+        }
         let Some(from) = self.nodes.get(from).map(|node| node.member.id) else { return };
         self.input(to, Input::Message { from, message });
     }
@@ -530,6 +557,9 @@ impl World {
             let until = self.now + self.rng.between(SECOND, 30 * SECOND);
             self.schedule(until, Event::PartitionEnds);
         }
+        if !self.clock_is_wrong && self.rng.chance(self.mix.clock_permille) {
+            self.jump();
+        }
         if self.rng.chance(self.mix.flap_permille)
             && let Some(link) = self.network.pick(&mut self.rng)
         {
@@ -537,6 +567,26 @@ impl World {
             self.link_down(pair(link.0, link.1));
             let until = self.now + self.rng.between(SECOND / 10, 10 * SECOND);
             self.schedule(until, Event::LinkUp { link });
+        }
+    }
+
+    /// One clock at a time is wrong: with more of them, a quorum may agree on the wrong time.
+    fn jump(&mut self) {
+        let node = self.rng.index(self.nodes.len());
+        let Some(skew_ms) = self.nodes.get(node).map(|node| node.skew_ms) else { return };
+        let hour = 3_600_000;
+        let by = i64::try_from(self.rng.below(2 * hour)).unwrap_or(0) - 3_600_000;
+        self.counts.clock_jumps += 1;
+        self.set_clock(node, skew_ms + by);
+        self.clock_is_wrong = true;
+        let until = self.now + self.rng.between(SECOND / 10, 20 * SECOND);
+        self.schedule(until, Event::ClockBack { node, skew_ms });
+    }
+
+    fn set_clock(&mut self, node: usize, skew_ms: i64) {
+        self.clock_is_wrong = false;
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.skew_ms = skew_ms;
         }
     }
 
