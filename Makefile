@@ -36,8 +36,10 @@ test: chromium $(WEB_PACKAGES) ## every test; installs what it needs
 	$(CARGO) build --locked --workspace --bin fba
 	cd web && CHROMIUM="$(CHROMIUM)" FBA_BIN="$(FBA_BIN)" npm run --silent e2e
 
-bench: ## the benchmarks
-	$(CARGO) bench --locked --workspace
+bench: ## figures of a whole network on this machine: latency and throughput
+	$(CARGO) build --locked --release -p fba-tests --bins
+	$(CARGO) run --locked --release -p fba-tests --bin bench -- latency
+	$(CARGO) run --locked --release -p fba-tests --bin bench -- throughput
 
 demo: ## four organisations' servers on this machine, closing ledgers
 	$(CARGO) run --locked --release -- demo
