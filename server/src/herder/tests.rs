@@ -227,7 +227,6 @@ fn a_heartbeat_is_proposed_when_it_is_due_and_nothing_leaves_before_its_commit()
     assert!(batch.then.is_empty() && batch.commit.is_none(), "a nomination waits for nothing");
 }
 
-<<<<<<< HEAD
 /// Two of three closed a ledger, one of them lost its disk, the other its memory: what the lost one had said was gone,
 /// and the third could never follow.
 #[test]
@@ -269,8 +268,6 @@ fn what_our_votes_follow_from_outlives_us_though_its_author_forgets_it() {
     assert!(said.iter().all(|(_, signed)| told(signed)), "{batch:?}");
 }
 
-=======
->>>>>>> guard
 #[test]
 fn a_transaction_that_has_closed_is_never_refused() {
     let mut herder = herder(Parameters::default());
@@ -470,48 +467,4 @@ fn a_statement_that_found_no_room_for_its_fetch_is_not_forgotten() {
         asked.extend(messages(herder.flush(now(ms))).into_iter().map(|(_, message)| message));
     }
     assert!(asked.contains(&Message::GetTxSet(honest)));
-<<<<<<< HEAD
-=======
-}
-
-/// Two of three closed a ledger, one of them lost its disk, the other its memory: what the lost one had said was gone,
-/// and the third could never follow.
-#[test]
-fn what_our_votes_follow_from_outlives_us_though_its_author_forgets_it() {
-    let mut before = herder(Parameters::default());
-    let (set, said) = up_to_commit(&before);
-    before.handle(now(10), Input::Message { from: node(2), message: Message::TxSet(set) });
-    let (mut restored, mut votes) = (Restored::default(), BTreeMap::new());
-    for (from, signed) in &said {
-        let commit = hear(&mut before, *from, signed.clone()).commit.unwrap_or_default();
-        votes.extend(commit.votes.into_iter().map(|vote| (vote.statement.statement.pledge.is_nomination(), vote)));
-        restored.heard.extend(commit.heard);
-        restored.quorum_sets.extend(commit.quorum_sets);
-        restored.tx_sets.extend(commit.tx_sets);
-    }
-    restored.votes = votes.into_values().collect();
-    let state = |herder: &Herder| herder.scp.slot_state(SlotIndex(2)).expect("slot 2 is open");
-    assert!(state(&before).commit.is_some(), "{:?}", state(&before));
-    assert_eq!(restored.heard.len(), said.len());
-
-    let (config, ledger) = (before.config.clone(), before.ledger.clone());
-    let mut after = Herder::new(config, Arc::new(StandIn(node(1))), ledger, restored);
-    after.handle(now(20), Input::Start);
-    let (was, is) = (state(&before), state(&after));
-    assert_eq!(
-        (is.commit, is.high, is.candidates, is.composite),
-        (was.commit, was.high, was.candidates, was.composite)
-    );
-    // Node 4 heard nothing of it.
-    after.handle(now(30), Input::PeerUp { peer: node(4) });
-    after.handle(now(30), Input::Message { from: node(4), message: Message::GetScpState { from: 2 } });
-    let batch = after.flush(now(30));
-    let told = |signed: &SignedStatement| {
-        batch.first.iter().any(|outgoing| {
-            matches!(outgoing, Outgoing::Send { to, message: Message::Statement(sent) }
-                if to.contains(&node(4)) && sent == signed)
-        })
-    };
-    assert!(said.iter().all(|(_, signed)| told(signed)), "{batch:?}");
->>>>>>> guard
 }
