@@ -1,7 +1,5 @@
 //! The herder from outside: inputs in, batches out.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one kind of message or notice")]
-
 use super::*;
 use crate::key::{Domain, NetworkId, Signature, sha256};
 use crate::ledger::{
