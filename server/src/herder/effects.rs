@@ -2,7 +2,6 @@
 
 use super::fetch::Item;
 use super::statements::Protocol;
-use super::tracking::Heard;
 use super::{Divergence, Herder, Notice, Now, SLOTS_KEPT};
 use crate::ledger::{Closed, LedgerValue};
 use fba_core::{Effect, Hash, Input, Node, Phase, Rule, SlotIndex, Statement, Timer, Value};
@@ -25,7 +24,7 @@ pub(crate) struct OpenSlot {
     /// Decided, but its transaction set is not here.
     pub(crate) decided: Option<Value>,
     pub(crate) undelivered: Option<Hash>,
-    /// The newest own statement of each protocol that is durable.
+    /// The newest own statement of each protocol that is synced.
     pub(crate) durable: BTreeMap<Protocol, Statement>,
 }
 
@@ -80,7 +79,7 @@ impl Herder {
 
     fn emit(&mut self, now: Now, statement: Statement) {
         self.push_own_set(&statement);
-        self.tracking.heard(Heard { at: now.monotonic });
+        self.tracking.said(now.monotonic);
         self.out.emit(statement);
     }
 

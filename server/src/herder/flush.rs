@@ -241,7 +241,7 @@ impl Herder {
         }
         if !commit.closes.is_empty() {
             self.out.stored_tx_sets.clear();
-            // The store forgets sets with the slots that named them: name them again once in a while.
+            // Bounds what is remembered here. A set that is named again is written over itself.
             if floor.0.is_multiple_of(super::SLOTS_KEPT) {
                 self.out.stored_sets.clear();
             }

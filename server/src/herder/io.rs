@@ -59,7 +59,7 @@ pub enum Input {
 pub struct Batch {
     /// May leave before the commit: nominations, what others said, adverts, questions and answers.
     pub first: Vec<Outgoing>,
-    /// To be made durable before anything below happens.
+    /// To be stored, as durably as it asks, before anything below happens.
     pub commit: Option<Commit>,
     /// Own ballot statements: only after the commit.
     pub then: Vec<Outgoing>,
@@ -117,7 +117,8 @@ pub struct Commit {
     pub tx_sets: Vec<Arc<TxSet>>,
     /// Closed ledgers, ascending.
     pub closes: Vec<Close>,
-    /// Must this survive a power cut before the batch goes on? False: it may wait for the next that must.
+    /// Must this survive a power cut before the batch goes on? False: it is written, and synced with the next that
+    /// must.
     pub sync: bool,
 }
 
@@ -135,8 +136,8 @@ pub struct Vote {
 pub struct Close {
     /// The ledger.
     pub closed: Closed,
-    /// CONFIRM and EXTERNALIZE statements of a quorum by our own set. Empty for ledgers caught up: the next proven
-    /// slot proves them through the header chain.
+    /// The CONFIRM and EXTERNALIZE statements at hand, a quorum's by our own set among them. Empty for ledgers caught
+    /// up: the next proven slot proves them through the header chain.
     pub proof: Vec<SignedStatement>,
     /// Every quorum set the proof names.
     pub proof_sets: Vec<QuorumSet>,

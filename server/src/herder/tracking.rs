@@ -19,12 +19,6 @@ const ASK_BACK: u64 = 3;
 /// How often transactions that waited too long are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 
-/// We said something.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Heard {
-    pub(crate) at: Duration,
-}
-
 /// Where this node stands.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tracking {
@@ -54,8 +48,9 @@ impl Tracking {
         self.synced
     }
 
-    pub(crate) fn heard(&mut self, heard: Heard) {
-        self.repeat_at = self.repeat_at.max(heard.at + REPEAT_EVERY);
+    /// We said something at this time: there is nothing to repeat for a while.
+    pub(crate) fn said(&mut self, at: Duration) {
+        self.repeat_at = self.repeat_at.max(at + REPEAT_EVERY);
     }
 
     pub(crate) fn closed_live(&mut self, now: Duration) {

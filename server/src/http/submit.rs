@@ -1,7 +1,7 @@
 //! `POST /v1/transactions`: the exact signed bytes in, what became of them out.
 //!
 //! Idempotent by hash: the same bytes may be sent again at any time and get the newest truth. Only `closed` is a
-//! promise; it is said after the ledger is durable here.
+//! promise; it is said after the ledger is durable here (of a ledger fetched in catch-up: durable in the network).
 
 use crate::http::dto;
 use crate::http::error::{ApiError, json};

@@ -410,17 +410,6 @@ impl Overlay {
         }
     }
 
-    /// Queues `message` for every peer that is up, except those in `except`; encoded once. The number of peers.
-    pub fn flood(&self, message: &Message, except: &BTreeSet<NodeId>) -> usize {
-        let Some(frame) = encode(message) else {
-            return 0;
-        };
-        let (lane, key) = (message.lane(), VoteKey::of(message));
-        let links = self.shared.all_links();
-        let wanted = links.iter().filter(|link| !except.contains(&link.node));
-        wanted.filter(|link| link.send(lane, key, frame.clone())).count()
-    }
-
     /// Ends the link to `peer`, if there is one. The reason is told to the peer and kept.
     pub fn drop_peer(&self, peer: NodeId, reason: &str) {
         if let Some(link) = self.shared.link(peer) {

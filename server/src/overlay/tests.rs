@@ -170,8 +170,10 @@ fn two_nodes_connect_and_exchange_every_kind_of_message() {
         assert_eq!(peers[0].hello.port, b.overlay.local_addr().port());
         assert!(peers[0].bytes_received > 1_000 && peers[0].bytes_sent > 1_000);
         assert!(!a.overlay.send(NodeId([9; 32]), &samples::prepare(1, 1)), "nobody of that name is up");
-        assert_eq!(a.overlay.flood(&samples::prepare(1, 1), &BTreeSet::new()), 1);
-        assert_eq!(a.overlay.flood(&samples::prepare(1, 1), &[b.id].into()), 0);
+        // One that is not up does not keep the message from those that are.
+        let vote = samples::prepare(7, 7);
+        a.overlay.send_all(&[NodeId([9; 32]), b.id], &vote);
+        assert_eq!(next(&b.votes).await, Event::Message { from: a.id, message: vote });
     });
 }
 
