@@ -1,6 +1,7 @@
 //! What crosses crates: trace replay, recordings judged, real processes.
 
 pub mod acked;
+pub mod bench;
 pub mod cluster;
 pub mod kills;
 pub mod recording;
