@@ -145,6 +145,7 @@ impl Running {
 /// # Errors
 /// See [`AppError`]; nothing is left running then.
 pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
+    crate::runtime::start();
     let genesis = config.load_genesis()?;
     let network = genesis.network_id();
     let (secret, key_hold) = key_file::hold(&config.node_seed_file)?;
