@@ -3,6 +3,7 @@
 pub mod acked;
 pub mod bench;
 pub mod cluster;
+pub mod history;
 pub mod kills;
 pub mod recording;
 pub mod replay;
