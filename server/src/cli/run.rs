@@ -83,6 +83,9 @@ async fn either(stopped: &Receiver<()>, ended: &Receiver<()>) {
     select_biased! { _ = stopped => (), _ = ended => () }
 }
 
+/// How `fba run` ends when starting again would end the same way: what supervises a node leaves it stopped then.
+pub const FINAL_EXITS: [Exit; 5] = [Exit::No, Exit::Usage, Exit::Data, Exit::Permission, Exit::Config];
+
 fn cli_error(error: &AppError) -> CliError {
     let exit = match error {
         AppError::Config(errors) => errors.exit(),
