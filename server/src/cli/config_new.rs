@@ -72,8 +72,10 @@ fn node_name(text: &str) -> Result<NodeName, String> {
 /// that do not go together (78): the folder is there then, to be corrected.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let genesis_text = node_file::read(&args.genesis)?;
-    let genesis = Genesis::from_toml(&genesis_text)
-        .map_err(|error| CliError::new(Exit::Data, format_args!("{}: {error}", args.genesis.display())))?;
+    let genesis = Genesis::from_toml(&genesis_text).map_err(|error| {
+        let way_out = "it has to be the file all nodes of the network have: ask any of its operators for it";
+        CliError::new(Exit::Data, format_args!("genesis {}: {error}; {way_out}", args.genesis.display()))
+    })?;
     let published = args.published.iter().map(|file| Published::read(file)).collect::<Result<Vec<_>, _>>()?;
     empty_folder(&args.dir)?;
     let node = keygen::make(&args.dir.join("node.key"), true)?.node_id();

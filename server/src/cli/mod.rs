@@ -32,9 +32,12 @@ use std::process::ExitCode;
 
 /// A federated Byzantine agreement server: organisations that do not fully trust one another keep one shared ledger.
 #[derive(Debug, Parser)]
-#[command(name = "fba", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 good, 1 no, 2 no quorum, 3 unknown, 64 usage, 65 data, 69 unavailable, 74 I/O, \
-                        77 permission, 78 configuration.")]
+#[command(name = "fba", bin_name = "fba", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    after_help = "New here? `fba demo` runs a network on this machine; docs/operators.md tells how to run a server.\n\n\
+                        Exit codes: 0 good, 1 no, 2 no quorum, 3 unknown, 64 usage, 65 data, 69 unavailable, 74 I/O, \
+                        77 permission, 78 configuration."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

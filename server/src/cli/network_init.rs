@@ -255,6 +255,8 @@ impl Plan {
 
     fn check(&self) -> Result<(), CliError> {
         let usage = |message: String| Err(CliError::new(Exit::Usage, message));
+        // The account is made later: any will do to check the rules.
+        self.genesis(AccountId([0; 32])).check().map_err(|error| CliError::new(Exit::Usage, error))?;
         let (organizations, validators) = (self.organizations, self.validators);
         let nodes = organizations.saturating_mul(validators);
         if nodes == 0 {
@@ -278,6 +280,16 @@ impl Plan {
     fn quality(&self) -> Quality {
         let fitting = if self.validators < HIGH_VALIDATORS_MIN { Quality::Medium } else { Quality::High };
         self.quality.unwrap_or(fitting)
+    }
+
+    fn genesis(&self, root_account: AccountId) -> Genesis {
+        Genesis {
+            passphrase: self.passphrase.clone(),
+            close_time_ms: self.genesis_close_time_ms,
+            root_account,
+            total_supply: TOTAL_SUPPLY,
+            parameters: self.parameters.clone(),
+        }
     }
 
     /// Where each node listens, in order; else what is wrong with the ports or machines asked for.
@@ -346,14 +358,7 @@ pub fn network_init(plan: &Plan) -> Result<NetworkFiles, CliError> {
     empty_folder(&plan.folder)?;
     let root_key = plan.folder.join("root.key");
     let root = keygen::make(&root_key, false)?;
-    let genesis = Genesis {
-        passphrase: plan.passphrase.clone(),
-        close_time_ms: plan.genesis_close_time_ms,
-        root_account: AccountId(root.node_id().0),
-        total_supply: TOTAL_SUPPLY,
-        parameters: plan.parameters.clone(),
-    };
-    genesis.check().map_err(|error| CliError::new(Exit::Usage, error))?;
+    let genesis = plan.genesis(AccountId(root.node_id().0));
     let genesis_file = plan.folder.join("genesis.toml");
     write(&genesis_file, &genesis.to_toml())?;
     let places = plan.places().map_err(|message| CliError::new(Exit::Usage, message))?;
@@ -368,7 +373,8 @@ pub fn network_init(plan: &Plan) -> Result<NetworkFiles, CliError> {
 
 pub(super) fn empty_folder(folder: &Path) -> Result<(), CliError> {
     let shown = folder.display();
-    std::fs::create_dir_all(folder).map_err(|error| CliError::io(format_args!("making {shown}"), &error))?;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| CliError::io(format_args!("cannot make the folder {shown} (choose another --dir)"), &error))?;
     let mut entries =
         std::fs::read_dir(folder).map_err(|error| CliError::io(format_args!("reading {shown}"), &error))?;
     if entries.next().is_some() {
@@ -599,6 +605,7 @@ pub(super) mod tests {
         let bad = [
             (Plan { organizations: 0, ..good() }, "no network"),
             (Plan { organizations: 101, ..good() }, "at most 100"),
+            (Plan { passphrase: String::new(), ..good() }, "passphrase has 0 bytes"),
             (Plan { quality: Some(Quality::High), ..good() }, "HIGH needs at least 3"),
             (Plan { ports: Ports::From(65_000), ..good() }, "65535"),
             (Plan { ports: Ports::From(0), ..good() }, "ports from 1"),
