@@ -226,6 +226,8 @@ fn overlay_config(config: &Config, network: NetworkId) -> OverlayConfig {
         listen: config.listen,
         public: config.public_address.as_ref().map(ToString::to_string),
         peers: config.peers.iter().map(peer).collect(),
+        trusted: config.trust.quorum_set.nodes().into_iter().collect(),
+        bans: Vec::new(),
         seats: Seats::default(),
         network,
         versions: VersionRange::OURS,

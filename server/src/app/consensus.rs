@@ -266,8 +266,7 @@ impl Consensus {
                 // Lost if a link is gone or its queue is full: flooding does not rely on one link.
                 Outgoing::Send { to, message } => self.overlay.send_all(&to, &message),
                 Outgoing::DropPeer { peer, reason } => {
-                    tracing::warn!(peer = %show::short(&peer), reason, "dropping a peer that broke a rule");
-                    self.overlay.drop_peer(peer, &reason);
+                    self.overlay.punish(peer, &reason);
                 }
             }
         }
