@@ -192,8 +192,8 @@ impl Herder {
         }
     }
 
-    /// Every statement at hand that settles `value` in `slot`; a quorum's are among them, or the core would not have
-    /// decided.
+    /// Of the statements at hand that settle `value` in `slot` those that a quorum by our own set needs; one is among
+    /// them, or the core would not have decided.
     fn proof(&self, slot: SlotIndex, value: &Value) -> Vec<SignedStatement> {
         let settles = |statement: &Statement| match &statement.pledge {
             Pledge::Nominate { .. } | Pledge::Prepare { .. } => false,
@@ -201,7 +201,8 @@ impl Herder {
             Pledge::Externalize { commit, .. } => commit.value == *value,
         };
         let of_slot = self.book.of_slot(slot).map(|entry| &entry.signed);
-        of_slot.filter(|signed| settles(&signed.statement)).cloned().collect()
+        let settling = of_slot.filter(|signed| settles(&signed.statement)).cloned().collect();
+        crate::proof::minimal(settling, &self.sets, self.scp.quorum_set())
     }
 
     /// Adds what the votes refer to. `None` if nothing has to be stored now.
