@@ -236,6 +236,9 @@ impl Consensus {
     fn carry_out(&mut self) -> Result<(), AppError> {
         let now = self.now();
         let Batch { first, commit, then, notices, reads, fatal } = self.herder.flush(now);
+        if let Some(showing) = &mut self.showing {
+            showing.take_down(now, &notices, &self.herder);
+        }
         if let Some(divergence) = fatal {
             self.tell(&notices);
             let evidence = self.keep_evidence(&divergence);

@@ -1,12 +1,13 @@
 //! What the node shows: snapshots, events and metrics, a few times a second and never in the way.
 
 use super::consensus::unix_ms;
+use super::slots::SlotLog;
 use crate::herder::{ClosedSummary, Herder, Notice, Now};
 use crate::http::{self, Events, Identity, NodeView, Published, SyncState};
 use crate::key::node_strkey;
 use crate::overlay::{Overlay, PeerInfo};
 use crate::telemetry::Metrics;
-use fba_core::NodeId;
+use fba_core::{NodeId, SlotIndex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ pub(super) fn short(node: &NodeId) -> String {
 /// Publishes snapshots, events and metrics.
 pub(super) struct Showing {
     published: Published,
+    slots: SlotLog,
     events: Events,
     metrics: Arc<Metrics>,
     identity: Identity,
@@ -35,9 +37,16 @@ pub(super) struct Showing {
 }
 
 impl Showing {
-    pub(super) fn new(published: Published, events: Events, metrics: Arc<Metrics>, identity: Identity) -> Self {
+    pub(super) fn new(
+        published: Published,
+        slots: SlotLog,
+        events: Events,
+        metrics: Arc<Metrics>,
+        identity: Identity,
+    ) -> Self {
         Self {
             published,
+            slots,
             events,
             metrics,
             identity,
@@ -46,6 +55,11 @@ impl Showing {
             phase_told: None,
             last_close: None,
         }
+    }
+
+    /// Takes down what happened, before it is carried out, so that the times are those at which it happened.
+    pub(super) fn take_down(&mut self, now: Now, notices: &[Notice], herder: &Herder) {
+        self.slots.note(now, notices, herder);
     }
 
     pub(super) fn committed(&self, took: Duration, synced: bool) {
@@ -84,7 +98,10 @@ impl Showing {
             Notice::Sync(_) => self.shown = None,
             Notice::Refused { peer, reason } => tracing::debug!(peer = %short(peer), reason, "refused"),
             Notice::Moved(moved) => tracing::trace!(?moved, "rule fired"),
-            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::SilenceOverridden { .. } => {}
+            Notice::Ticket { .. }
+            | Notice::Phase { .. }
+            | Notice::SilenceOverridden { .. }
+            | Notice::TimedOut { .. } => {}
         }
     }
 
@@ -113,6 +130,7 @@ impl Showing {
         self.metrics.peers.set(i64::try_from(view.peers.len()).unwrap_or(i64::MAX));
         self.metrics.queued_transactions.set(i64::try_from(view.queued).unwrap_or(i64::MAX));
         self.metrics.synced.set(i64::from(view.sync == SyncState::Synced));
+        self.slots.publish(at, SlotIndex(view.slot.slot), herder);
         self.published.publish(view);
     }
 

@@ -23,6 +23,7 @@ mod payloads;
 mod peers;
 mod quorum_tracker;
 mod restore;
+mod slot_view;
 mod statements;
 mod tracking;
 mod transactions;
@@ -41,6 +42,7 @@ pub use io::{
     Vote, Waits,
 };
 pub use restore::{OverrideRefused, Restored, Standing};
+pub use slot_view::SlotView;
 
 use crate::key::Signatures;
 use crate::ledger::Ledger;

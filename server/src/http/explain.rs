@@ -1,9 +1,8 @@
 //! Why the node is as it is: the herder's reasons with names, and in words.
 
 use crate::herder::{self, ClockView, FailAt, Missing, MissingNode, Need, NodeState, Recovery, Said, Waits};
-use crate::http::convert::phase;
 use crate::http::dto;
-use crate::http::view::{Identity, Phase, SyncState};
+use crate::http::view::{Identity, Phase, SyncState, phase};
 use crate::key::node_strkey;
 use fba_core::NodeId;
 
