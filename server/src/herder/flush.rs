@@ -97,6 +97,7 @@ impl Herder {
         }
         self.hand_on(now);
         self.queue.flushed();
+        self.catchup.flushed();
         let mut commit = Commit::default();
         let mut then = Vec::new();
         for ((slot, protocol), statement) in std::mem::take(&mut self.out.emits) {

@@ -34,8 +34,8 @@ mod tests;
 
 pub use durability::{Durability, durability};
 pub use io::{
-    Batch, Close, ClosedSummary, Commit, Divergence, Input, LastClosed, NodeState, NodeView, Notice, Now, Outgoing,
-    ReadLedgers, SyncState, Ticket, TicketOutcome, View, Vote,
+    Batch, CatchUpView, Close, ClosedSummary, Commit, Divergence, Input, LastClosed, LedgerPart, NodeState, NodeView,
+    Notice, Now, Outgoing, ReadLedgers, SyncState, Ticket, TicketOutcome, Unproven, View, Vote,
 };
 pub use restore::{Restored, Standing};
 
@@ -171,6 +171,8 @@ impl Herder {
         self.sets.insert(normalized.hash(), Arc::clone(&normalized));
         self.tracker.set_local(normalized);
         self.scp.set_quorum_set(quorum_set.clone());
+        self.catchup.forget_onlookers();
+        self.slot.contrary = None;
         self.config.quorum_set = quorum_set;
     }
 

@@ -28,6 +28,8 @@ impl Herder {
             peers: self.peers.ids().len(),
             waiting: self.pending.len(),
             nodes,
+            catch_up: self.catch_up_view(now),
+            unproven: self.unproven(),
         }
     }
 

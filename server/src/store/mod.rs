@@ -287,6 +287,9 @@ impl Store {
                 transactions: before.saturating_add(close.closed.applied.len() as u64),
             });
         }
+        if let Some(newest) = commit.closes.last() {
+            ledgers::put_state(&transaction, &newest.closed)?;
+        }
         commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
         commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
         commit.heard.iter().try_for_each(|signed| votes::put_heard(&transaction, signed))?;
