@@ -9,6 +9,8 @@ mod chain;
 mod pieces;
 mod progress;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use super::decision::{Onlooker, Onlookers};
 use super::{CatchUpView, Herder, Now, SLOTS_KEPT, Unproven};

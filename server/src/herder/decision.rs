@@ -100,4 +100,9 @@ impl Onlookers {
     pub(crate) fn clear(&mut self) {
         self.slots.clear();
     }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
 }
