@@ -3,6 +3,7 @@
 use super::decision::Onlooker;
 use super::fetch::Item;
 use super::statements::Protocol;
+use super::trigger::lateness;
 use super::{Divergence, Herder, Notice, Now, SLOTS_KEPT};
 use crate::ledger::{Closed, LedgerValue};
 use fba_core::{Effect, Hash, Input, Node, Phase, Rule, SlotIndex, Statement, Timer, Value};
@@ -15,6 +16,8 @@ pub(crate) struct OpenSlot {
     pub(crate) index: SlotIndex,
     /// When the ledger before it closed here.
     pub(crate) since: Duration,
+    /// How much later that was than its agreed close time; see [`super::trigger::lateness`].
+    pub(crate) late: Duration,
     pub(crate) timers: BTreeMap<Timer, (Duration, u64)>,
     /// When nomination was opened.
     pub(crate) nominating_since: Option<Duration>,
@@ -40,10 +43,11 @@ pub(crate) struct OwnProposal {
 }
 
 impl OpenSlot {
-    pub(crate) fn new(index: SlotIndex, since: Duration) -> Self {
+    pub(crate) fn new(index: SlotIndex, since: Duration, late: Duration) -> Self {
         Self {
             index,
             since,
+            late,
             timers: BTreeMap::new(),
             nominating_since: None,
             balloting_since: None,
@@ -159,7 +163,9 @@ impl Herder {
     pub(super) fn leave_slot(&mut self, now: Now, closed: &Closed) {
         let old = self.open_slot();
         self.scp.close(old);
-        self.slot = OpenSlot::new(SlotIndex(closed.header.sequence).next(), now.monotonic);
+        let next = SlotIndex(closed.header.sequence).next();
+        let late = lateness(now.unix_ms, closed.header.close_time_ms, self.ledger.parameters());
+        self.slot = OpenSlot::new(next, now.monotonic, late);
         self.verdicts.clear();
         self.contrary = super::Statements::default();
         self.payloads.close(std::sync::Arc::clone(&closed.tx_set), closed.hash);
