@@ -9,6 +9,7 @@ pub mod dto;
 mod error;
 mod events;
 mod explain;
+mod progress;
 mod gate;
 mod history;
 mod quorum;
