@@ -97,9 +97,10 @@ fn cli_error(error: &AppError) -> CliError {
     CliError::new(exit, error)
 }
 
-fn store_exit(error: &StoreError) -> Exit {
+pub(crate) fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Io { source, .. } => Exit::of_io(source),
+        StoreError::Exists { .. } => Exit::Io,
         StoreError::Lock(_) | StoreError::SqliteTooOld { .. } | StoreError::Setting { .. } => Exit::Unavailable,
         StoreError::OtherNetwork { .. } | StoreError::OtherNode { .. } => Exit::Config,
         StoreError::NotOurs { .. }

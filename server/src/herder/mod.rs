@@ -40,6 +40,7 @@ pub use io::{
     Missing, MissingNode, Need, NodeState, NodeView, Notice, Now, Outgoing, ReadLedgers, Recovery, Said, SyncState,
     Ticket, TicketOutcome, Unproven, View, Vote, Waits,
 };
+pub use quorum_tracker::NODES_MAX as QUORUM_NODES_MAX;
 pub use restore::{OverrideRefused, Restored, Standing};
 
 use crate::key::Signatures;
