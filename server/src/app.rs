@@ -1,6 +1,7 @@
 //! Wires the parts of a node: config and keys in, a running node out. The only place that knows all parts.
 
 mod consensus;
+mod reads;
 mod show;
 mod slots;
 
@@ -170,7 +171,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         leader_weights: leader_weights(config),
     };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
-    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
+    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone())?;
     let identity = identity(config, &genesis);
     let (published, events) = (Published::new(consensus.node_view(&identity)), Events::default());
     let slots = Slots::default();

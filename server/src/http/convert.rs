@@ -4,6 +4,7 @@ use crate::herder::{self, Notice, TicketOutcome};
 use crate::http::dto;
 use crate::http::events::Event;
 use crate::http::explain::{self, Explained};
+use crate::http::progress;
 use crate::http::submit::{Refusal, SubmitOutcome};
 use crate::http::view::{Identity, KnownNode, LastClosed, NodeView, OpenSlot, Peer, Standing, phase_of};
 use crate::ledger::{Account, AccountId, Header, Operation, Outcome, SignedTransaction, TxRejection, TxResult};
@@ -113,9 +114,10 @@ impl NodeView {
         let Explained { sync, reason, waits, recovery } = explain::explained(&view.sync, identity);
         Self {
             sync,
-            reason,
+            reason: progress::reason(view, reason, identity),
             waits,
             recovery,
+            catch_up: view.catch_up.as_ref().map(progress::catch_up),
             quorum: explain::quorum(view, identity),
             clock: explain::clock(&view.clock, identity),
             ledger: LastClosed {

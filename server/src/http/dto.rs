@@ -133,6 +133,8 @@ pub struct Sync {
     pub waits: Option<Waits>,
     /// How far a node that lost its votes is from voting again, while it is `recovering`.
     pub recovery: Option<Recovery>,
+    /// How far it has come, while it fetches ledgers it lacks.
+    pub catch_up: Option<CatchUp>,
 }
 
 /// What keeps the open slot from closing, seen from this node's quorum set.
@@ -205,8 +207,28 @@ impl From<&view::NodeView> for Sync {
             reason: view.reason.clone(),
             waits: view.waits.clone(),
             recovery: view.recovery.clone(),
+            catch_up: view.catch_up.clone(),
         }
     }
+}
+
+/// How far a node that fetches ledgers has come.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct CatchUp {
+    /// The first ledger it lacked when it began.
+    pub from: u64,
+    /// The newest ledger it knows to be closed elsewhere.
+    pub to: u64,
+    /// How many it has applied since it began.
+    pub applied: u64,
+    /// While headers are checked, from the newest downwards: the lowest so far.
+    pub headers_down_to: Option<u64>,
+    /// Ledgers applied a second, of late.
+    pub ledgers_per_second: Option<u64>,
+    /// About how long the rest takes.
+    pub seconds_left: Option<u64>,
+    /// Peers that are asked at this moment.
+    pub sources: u64,
 }
 
 /// The last closed ledger.

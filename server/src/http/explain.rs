@@ -251,7 +251,7 @@ fn named(node: NodeId, identity: &Identity) -> dto::NamedNode {
     dto::NamedNode { node: node_strkey(node), name: identity.names.get(&node).map(|known| known.name.clone()) }
 }
 
-fn name(node: NodeId, identity: &Identity) -> String {
+pub(super) fn name(node: NodeId, identity: &Identity) -> String {
     let short = || format!("{}…", node_strkey(node).chars().take(8).collect::<String>());
     identity.names.get(&node).map_or_else(short, |known| known.name.clone())
 }

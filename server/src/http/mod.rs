@@ -13,6 +13,7 @@ mod events;
 mod explain;
 mod gate;
 mod history;
+mod progress;
 mod proof;
 mod quorum;
 mod rates;

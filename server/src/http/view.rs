@@ -42,6 +42,8 @@ pub struct NodeView {
     pub waits: Option<dto::Waits>,
     /// How far it is from voting again, if it lost its votes.
     pub recovery: Option<dto::Recovery>,
+    /// How far it has come, while it fetches ledgers.
+    pub catch_up: Option<dto::CatchUp>,
     /// The last closed ledger.
     pub ledger: LastClosed,
     /// The slot being agreed on.

@@ -145,6 +145,7 @@ fn view(sequence: u64, sync: SyncState) -> NodeView {
         reason: None,
         waits: None,
         recovery: None,
+        catch_up: None,
         quorum: dto::QuorumSummary::default(),
         clock: dto::Clock::default(),
         ledger: LastClosed { sequence, hash: Hash::ZERO, close_time_ms: 1000 * sequence },
