@@ -1,8 +1,8 @@
-//! What crosses crates: trace replay, recordings judged, real processes.
+//! What crosses crates: trace replay, recordings judged, real processes and what may happen to them.
 
 pub mod acked;
 pub mod cluster;
-pub mod kills;
+pub mod faults;
 pub mod recording;
 pub mod replay;
 pub mod sim;
