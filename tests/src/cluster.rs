@@ -190,6 +190,12 @@ impl Cluster {
         self.nodes.get(index).and_then(Option::as_ref).expect("the server runs").id()
     }
 
+    /// Was a server started, and not stopped?
+    #[must_use]
+    pub fn is_running(&self, index: usize) -> bool {
+        self.nodes.get(index).is_some_and(Option::is_some)
+    }
+
     /// Has a server ended by itself?
     pub fn has_ended(&mut self, index: usize) -> bool {
         self.nodes.get_mut(index).and_then(Option::as_mut).is_none_or(|node| node.ended().is_some())

@@ -3,8 +3,11 @@
 //! After a failed sync nobody knows what is on the disk. The server must end, with an error that says so, before it
 //! says anything that relies on that sync: whatever the others heard from it must be in its database. Started again on
 //! a disk that works, it must come back and vote.
+//!
+//! One failure goes unnoticed: SQLite syncs the folder when it has made its log, and ignores it if that fails. The store
+//! syncs the folder itself afterwards, so a server may go on if, and only if, that sync of a folder was repeated.
 
-use super::shim::Shim;
+use super::shim::{FailedSync, Shim};
 use super::spread::Spread;
 use super::stage::{Evidence, Setting, Stage, VALIDATORS, unix_ms};
 use super::stored::StoredVotes;
@@ -38,6 +41,8 @@ pub struct Figures {
     pub failed: usize,
     /// Those that failed before the server served.
     pub while_starting: usize,
+    /// Those of a folder that were repeated, and did not end the server.
+    pub repeated: usize,
     /// Slots whose newest ballot statement was looked for in a database.
     pub looked_for: usize,
     /// From the start on a disk that works until it was heard voting again.
@@ -52,17 +57,19 @@ pub struct Figures {
 
 impl Verdict for Figures {
     fn holds(&self) -> bool {
-        let all = self.voting.len() == self.failed && self.messages.count() == self.failed;
+        let all = self.voting.len() == self.failed && self.messages.count() + self.repeated == self.failed;
         self.violations.is_empty() && self.evidence.holds() && all
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { failed, while_starting, looked_for, voting, messages, violations: broken, evidence } = self;
+        let Self { failed, while_starting, repeated, looked_for, voting, messages, violations: broken, evidence } =
+            self;
         violations(f, broken)?;
         write!(f, "{evidence}")?;
         writeln!(f, "syncs failed            {failed}, {while_starting} of them while starting")?;
+        writeln!(f, "of a folder, repeated   {repeated}")?;
         writeln!(f, "votes looked for        {looked_for} slots, all violations above: {}", broken.len())?;
         writeln!(f, "voting again after      {voting}")?;
         write!(f, "exit code and message:\n{messages}")
@@ -83,6 +90,7 @@ pub fn run(program: &Path, folder: &Path, plan: Plan, mut tell: impl FnMut(&str)
         stage,
         shim,
         while_starting: 0,
+        repeated: 0,
         looked_for: 0,
         voting: Spread::default(),
         messages: Messages::default(),
@@ -92,15 +100,16 @@ pub fn run(program: &Path, folder: &Path, plan: Plan, mut tell: impl FnMut(&str)
         let told = failing.case(k)?;
         tell(&format!("sync {k} of {}: {told}", plan.to));
     }
-    let Failing { stage, while_starting, looked_for, voting, messages, violations, .. } = failing;
+    let Failing { stage, while_starting, repeated, looked_for, voting, messages, violations, .. } = failing;
     let (failed, evidence) = (plan.to + 1 - plan.from, stage.finish());
-    Ok(Figures { failed, while_starting, looked_for, voting, messages, violations, evidence })
+    Ok(Figures { failed, while_starting, repeated, looked_for, voting, messages, violations, evidence })
 }
 
 struct Failing {
     stage: Stage,
     shim: Shim,
     while_starting: usize,
+    repeated: usize,
     looked_for: usize,
     voting: Spread,
     messages: Messages,
@@ -121,10 +130,17 @@ impl Failing {
         let started = self.stage.cluster.try_start_node_of(&program, index, &[]);
         let told = match started {
             Ok(()) => {
-                let status = self.stage.await_end(index);
-                self.ended(index, k, status.and_then(|status| status.code()), length);
+                let told = if self.goes_on(index, k) {
+                    self.stage.cluster.kill(index);
+                    self.repeated += 1;
+                    "went on, for the sync of the folder was repeated"
+                } else {
+                    let status = self.stage.await_end(index);
+                    self.ended(index, k, status.and_then(|status| status.code()), length);
+                    "failed while running"
+                };
                 self.look_for_votes(index, k);
-                "failed while running"
+                told
             }
             Err(died) => {
                 self.while_starting += 1;
@@ -139,10 +155,29 @@ impl Failing {
         Ok(format!("{} {told}, voting again after {:.2} s", self.stage.name(index), voting.as_secs_f64()))
     }
 
+    /// Does it go on although the sync has failed? Waits until it has ended, or has voted later.
+    fn goes_on(&mut self, index: usize, k: usize) -> bool {
+        let failed = |shim: &Shim| shim.failed(k);
+        let shim = &self.shim;
+        if !self.stage.await_or_end(index, "the sync fails", |_| failed(shim).is_some()) {
+            return false;
+        }
+        let since = self.stage.returning(index);
+        let Some(_) = self.stage.await_vote_or_end(&since) else { return false };
+        match self.shim.failed(k) {
+            Some(FailedSync { of_folder: true, again: true }) => {}
+            failed => {
+                let name = self.stage.name(index).to_owned();
+                self.violations.push(format!("{name} goes on after sync {k}: {failed:?}"));
+            }
+        }
+        true
+    }
+
     /// It must have failed, have ended by itself with an error, and have said why.
     fn ended(&mut self, index: usize, k: usize, code: Option<i32>, length: u64) {
         let name = self.stage.name(index).to_owned();
-        if !self.shim.has_failed(k) {
+        if self.shim.failed(k).is_none() {
             self.violations.push(format!("{name} ended before sync {k} was asked for"));
         }
         if let Some(panicked) = self.stage.panicked(index, length) {

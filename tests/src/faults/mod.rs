@@ -56,15 +56,40 @@ fn violations(f: &mut fmt::Formatter<'_>, all: &[String]) -> fmt::Result {
     all.iter().try_for_each(|violation| writeln!(f, "VIOLATION: {violation}"))
 }
 
-/// A message with an N for each number: the same words for every case.
+/// Characters of a key as it is shown.
+const KEY_CHARACTERS: usize = 56;
+
+/// A message without what differs from case to case: KEY for each key, N for each number.
 fn without_numbers(text: &str) -> String {
-    let mut words = String::new();
-    for character in text.chars() {
-        match (character.is_ascii_digit(), words.ends_with('N')) {
-            (true, true) => {}
-            (true, false) => words.push('N'),
-            (false, _) => words.push(character),
+    let (mut without, mut rest) = (String::new(), text);
+    while let Some(first) = rest.chars().next() {
+        let plain = |character: char| character.is_ascii_alphanumeric() == first.is_ascii_alphanumeric();
+        let end = rest.find(|character| !plain(character)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        match word.len() {
+            KEY_CHARACTERS => without.push_str("KEY"),
+            _ => without.push_str(&numbers_as_n(word)),
         }
     }
-    words
+    without
+}
+
+fn numbers_as_n(word: &str) -> String {
+    let mut marked = word.replace(|character: char| character.is_ascii_digit(), "\u{0}");
+    while marked.contains("\u{0}\u{0}") {
+        marked = marked.replace("\u{0}\u{0}", "\u{0}");
+    }
+    marked.replace('\u{0}', "N")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_numbers_are_left_out_of_messages() {
+        let key = "GAJMNNXUIIRZ7AEIAQUBUTIELF4OBI3FAMOB7GAN3SBDEMI2JDVMCMCZ";
+        assert_eq!(without_numbers(&format!("node {key}, slot 812 of N1")), "node KEY, slot N of NN");
+    }
 }

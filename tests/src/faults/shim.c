@@ -1,6 +1,7 @@
 /* Faults of the system, for one process: load with LD_PRELOAD.
  *
- * FAULTS_SYNC_AT=k     the k-th fsync or fdatasync of the process fails with EIO; FAULTS_SYNC_NOTE=FILE is made then.
+ * FAULTS_SYNC_AT=k     the k-th fsync or fdatasync of the process fails with EIO; FAULTS_SYNC_NOTE=FILE then says what of
+ *                      ("file PATH" or "folder PATH"), and "again" once that was synced after all.
  * FAULTS_CLOCK=FILE    FILE holds 8 bytes, native int64: milliseconds by which the wall clock is off, at any time.
  *
  * The monotonic clock is left alone, as the system leaves it when the wall clock is set. */
@@ -11,8 +12,11 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,24 +38,50 @@ __attribute__((constructor)) static void begin(void) {
   clock_off = shared;
 }
 
-static int fails(void) {
-  if (sync_at <= 0 || atomic_fetch_add(&syncs, 1) + 1 != sync_at) return 0;
-  const char *note = getenv("FAULTS_SYNC_NOTE");
-  int fd = note ? open(note, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
-  if (fd >= 0) close(fd);
-  errno = EIO;
-  return 1;
+typedef int (*sync_fn)(int);
+
+static char failed_path[4096];
+static atomic_int failed;
+
+static void note(const char *text) {
+  const char *file = getenv("FAULTS_SYNC_NOTE");
+  int fd = file ? open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+  if (fd < 0) abort();
+  if (write(fd, text, strlen(text)) < 0 || write(fd, "\n", 1) < 0) abort();
+  close(fd);
 }
 
-int fsync(int fd) {
-  int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
-  return fails() ? -1 : real(fd);
+static void path_of(int fd, char *path, size_t size) {
+  char link[64];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, size - 1);
+  path[length < 0 ? 0 : length] = 0;
 }
 
-int fdatasync(int fd) {
-  int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
-  return fails() ? -1 : real(fd);
+static int sync_or_fail(int fd, const char *name) {
+  if (sync_at > 0 && atomic_fetch_add(&syncs, 1) + 1 == sync_at) {
+    struct stat about;
+    char text[4200];
+    path_of(fd, failed_path, sizeof failed_path);
+    int folder = fstat(fd, &about) == 0 && S_ISDIR(about.st_mode);
+    snprintf(text, sizeof text, "%s %s", folder ? "folder" : "file", failed_path);
+    note(text);
+    atomic_store(&failed, 1);
+    errno = EIO;
+    return -1;
+  }
+  int result = ((sync_fn)dlsym(RTLD_NEXT, name))(fd);
+  if (result == 0 && atomic_load(&failed)) {
+    char path[4096];
+    path_of(fd, path, sizeof path);
+    if (strcmp(path, failed_path) == 0 && atomic_exchange(&failed, 0)) note("again");
+  }
+  return result;
 }
+
+int fsync(int fd) { return sync_or_fail(fd, "fsync"); }
+
+int fdatasync(int fd) { return sync_or_fail(fd, "fdatasync"); }
 
 typedef int (*clock_fn)(clockid_t, struct timespec *);
 

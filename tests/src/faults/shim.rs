@@ -17,6 +17,15 @@ pub struct Shim {
     folder: PathBuf,
 }
 
+/// A sync that has failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FailedSync {
+    /// Was it that of a folder, which makes names durable, and not that of a file?
+    pub of_folder: bool,
+    /// Was the same file or folder synced after all, later?
+    pub again: bool,
+}
+
 /// A wall clock that can be set off while the process runs.
 #[derive(Debug)]
 pub struct ClockOffset(File);
@@ -49,10 +58,13 @@ impl Shim {
         self.wrapper(&format!("sync-{k}"), program, &[("FAULTS_SYNC_AT", k.to_string()), ("FAULTS_SYNC_NOTE", note)])
     }
 
-    /// Has the `k`-th sync failed?
+    /// What became of the `k`-th sync; nothing if it was not asked for yet.
     #[must_use]
-    pub fn has_failed(&self, k: usize) -> bool {
-        self.note(k).exists()
+    pub fn failed(&self, k: usize) -> Option<FailedSync> {
+        let note = std::fs::read_to_string(self.note(k)).ok()?;
+        let mut lines = note.lines();
+        let of_folder = lines.next()?.starts_with("folder ");
+        Some(FailedSync { of_folder, again: lines.next() == Some("again") })
     }
 
     /// A program that is `program` with a wall clock that can be set off, and what sets it. `name` tells several apart.

@@ -192,7 +192,9 @@ impl Stage {
     /// A server that is about to return now.
     #[must_use]
     pub fn returning(&self, index: usize) -> Returning {
-        let voted_at_most = SlotIndex(self.cluster.highest() + AHEAD_MAX);
+        let running = (0..self.cluster.len()).filter(|other| *other != index && self.cluster.is_running(*other));
+        let heights = running.map(|other| node(&self.cluster.client(other)).ledger.sequence);
+        let voted_at_most = SlotIndex(heights.max().unwrap_or(0) + AHEAD_MAX);
         let (started, started_unix_ms) = (Instant::now(), unix_ms());
         Returning { index, node: self.node(index), started, started_unix_ms, voted_at_most }
     }
@@ -237,16 +239,30 @@ impl Stage {
     /// When neither happens in time.
     pub fn await_vote_or_end(&mut self, returning: &Returning) -> Option<Duration> {
         let Returning { index, node, started_unix_ms, voted_at_most, .. } = *returning;
+        let mut voted = None;
+        let look = |tail: &mut Tail| {
+            voted = tail.vote_after(node, voted_at_most, started_unix_ms);
+            voted.is_some()
+        };
+        let _ = self.await_or_end(index, "it votes", look);
+        voted.map(|at| Duration::from_millis(at.saturating_sub(started_unix_ms)))
+    }
+
+    /// Waits until `look` says so; false if the server's process ends instead.
+    ///
+    /// # Panics
+    /// When neither happens in time.
+    pub fn await_or_end(&mut self, index: usize, what: &str, mut look: impl FnMut(&mut Tail) -> bool) -> bool {
         let deadline = Instant::now() + PATIENCE;
         let mut events = EventStream::open(&self.witness(), None).expect("the follower answers");
         loop {
-            if let Some(voted) = self.tail.vote_after(node, voted_at_most, started_unix_ms) {
-                return Some(Duration::from_millis(voted.saturating_sub(started_unix_ms)));
+            if look(&mut self.tail) {
+                return true;
             }
             if self.cluster.has_ended(index) {
-                return None;
+                return false;
             }
-            assert!(Instant::now() < deadline, "{} neither votes nor ends", self.name(index));
+            assert!(Instant::now() < deadline, "{}: neither {what} nor does it end", self.name(index));
             // Any event will do to look again.
             let _ = events.next(deadline.saturating_duration_since(Instant::now()));
         }

@@ -5,10 +5,21 @@ use crate::faults::stored::{copy_folder, database_files};
 use fba_server::store::DATABASE_FILE;
 use fba_server::store::side_file::SIDE_FILE;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// SQLite's pages here.
 const PAGE: usize = 4096;
+
+/// SQLite's log: a header, and a header before each page; both headers hold the same salts if the page is of this
+/// turn of the log.
+const LOG_HEADER: usize = 32;
+const LOG_HEADER_SALTS: Range<usize> = 16..24;
+const FRAME: usize = 24 + PAGE;
+const FRAME_SALTS: Range<usize> = 8..16;
+
+/// How far from its end the log is damaged, at most: a few commits.
+const END_FRAMES: usize = 24;
 
 /// Bits flipped at once.
 const MANY_BITS: usize = 16;
@@ -41,6 +52,8 @@ pub enum Damage {
     OthersDatabase,
     /// The database is gone, and its log is not.
     NoDatabase,
+    /// A bit is flipped in the newest commits of the log, which SQLite then takes for its end.
+    LogEnd,
     /// The log is gone: commits that were not moved into the database yet are.
     NoLog,
     /// The file that says how far the key has voted is gone.
@@ -54,7 +67,7 @@ pub enum Damage {
 }
 
 /// All kinds; those by chance more often, because there is more of it in them.
-pub const DAMAGES: [Damage; 25] = [
+pub const DAMAGES: [Damage; 28] = [
     Damage::Bit,
     Damage::Bits,
     Damage::Truncated,
@@ -68,14 +81,17 @@ pub const DAMAGES: [Damage; 25] = [
     Damage::OlderUnderLog,
     Damage::OthersDatabase,
     Damage::Bit,
+    Damage::LogEnd,
     Damage::Truncated,
     Damage::NoDatabase,
     Damage::ZeroPage,
     Damage::NoLog,
+    Damage::LogEnd,
     Damage::Bit,
     Damage::NoSideFile,
     Damage::RandomPage,
     Damage::StaleSideFile,
+    Damage::LogEnd,
     Damage::Bit,
     Damage::OthersSideFile,
     Damage::SwappedPages,
@@ -122,6 +138,7 @@ impl Damage {
                 done("older, under the log", std::fs::copy(spares.older.join(DATABASE_FILE), database))
             }
             Self::NoDatabase => done("no database", std::fs::remove_file(database)),
+            Self::LogEnd => damage_the_end_of_the_log(data, chance),
             Self::NoLog => remove_log(data),
             Self::NoSideFile => done("no side file", std::fs::remove_file(side_file)),
             Self::StaleSideFile => done("older side file", std::fs::copy(spares.older.join(SIDE_FILE), side_file)),
@@ -192,6 +209,25 @@ fn replace_database(data: &Path, by: &Path) -> io::Result<String> {
     copy_folder(by, data)?;
     std::fs::write(side_file, own)?;
     Ok("database replaced".to_owned())
+}
+
+/// Without a log (after a clean stop) there is nothing to damage.
+fn damage_the_end_of_the_log(data: &Path, chance: &mut Chance) -> io::Result<String> {
+    let path = data.join(format!("{DATABASE_FILE}-wal"));
+    let mut log = match std::fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok("no log to damage".to_owned()),
+        read => read?,
+    };
+    let salts = log.get(LOG_HEADER_SALTS).map(<[u8]>::to_vec);
+    let frames = log.get(LOG_HEADER..).unwrap_or_default().chunks_exact(FRAME);
+    let valid = frames.take_while(|frame| frame.get(FRAME_SALTS) == salts.as_deref()).count();
+    let from_end = chance.between(1, END_FRAMES.min(valid));
+    let at = LOG_HEADER + (valid - from_end) * FRAME + chance.below(FRAME);
+    if let Some(byte) = log.get_mut(at) {
+        *byte ^= 1;
+    }
+    std::fs::write(&path, log)?;
+    Ok(format!("a bit flipped in page {from_end} before the end of the log"))
 }
 
 /// The log and its index; without a log (after a clean stop) there is nothing to remove.
