@@ -15,6 +15,7 @@ use crate::telemetry::Metrics;
 use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
 use fba_core::NodeId;
+use show::Showing;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -145,6 +146,7 @@ impl Running {
 /// # Errors
 /// See [`AppError`]; nothing is left running then.
 pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
+    crate::runtime::start();
     let genesis = config.load_genesis()?;
     let network = genesis.network_id();
     let (secret, key_hold) = key_file::hold(&config.node_seed_file)?;
@@ -167,10 +169,11 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
     let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
-    let (published, events) = (Published::new(consensus.node_view()), Events::default());
+    let identity = identity(config, &genesis);
+    let (published, events) = (Published::new(consensus.node_view(&identity)), Events::default());
     let metrics = Arc::new(Metrics::new());
     let state = HttpState {
-        identity: identity(config, &genesis),
+        identity: identity.clone(),
         view: published.clone(),
         history: Arc::new(consensus.reader()),
         requests: request_sender,
@@ -181,7 +184,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let http = http::start(&http_config, state)?;
     let (stop, stopped) = async_channel::bounded(1);
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
-    let consensus = consensus.showing(published, events, metrics);
+    let consensus = consensus.showing(Showing::new(published, events, metrics, identity));
     let links = Links { votes, payload, requests, stopped };
     let run = move || {
         let outcome = crate::runtime::block_on(consensus.run(links));
@@ -225,6 +228,8 @@ fn overlay_config(config: &Config, network: NetworkId) -> OverlayConfig {
         listen: config.listen,
         public: config.public_address.as_ref().map(ToString::to_string),
         peers: config.peers.iter().map(peer).collect(),
+        trusted: config.trust.quorum_set.nodes().into_iter().collect(),
+        bans: Vec::new(),
         seats: Seats::default(),
         network,
         versions: VersionRange::OURS,

@@ -24,7 +24,7 @@ pub use warning::Warning;
 use crate::cli::exit::Exit;
 use crate::key::{node_from_strkey, node_strkey};
 use crate::ledger::Genesis;
-use crate::store::{KeyFileError, key_file};
+use crate::store::{KeyFileError, LockError, key_file};
 use fba_core::NodeId;
 use raw::Raw;
 use source::{Problems, Source};
@@ -183,7 +183,12 @@ impl Plain {
             && listen == http
             && listen.port() != 0
         {
-            problems.add(Problem::SamePort(listen.to_string()));
+            let problem = Problem::SamePort(listen.to_string());
+            // One of the two is in the file: the defaults differ.
+            match raw.http.as_ref().or(raw.listen.as_ref()) {
+                Some(written) => problems.at(&written.span(), problem),
+                None => problems.add(problem),
+            }
         }
         let public_address =
             optional(problems, raw.public_address.as_ref(), |text| HostPort::parse("public_address", text));
@@ -441,6 +446,7 @@ pub(crate) fn exit_of(error: &KeyFileError) -> Exit {
         KeyFileError::Permissions { .. } | KeyFileError::NotRegular { .. } => Exit::Permission,
         KeyFileError::NotAKey { .. } => Exit::Data,
         KeyFileError::Exists { .. } => Exit::Io,
+        KeyFileError::Lock(LockError::Io { source, .. }) => Exit::of_io(source),
         KeyFileError::Lock(_) => Exit::Unavailable,
     }
 }

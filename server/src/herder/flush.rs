@@ -3,6 +3,7 @@
 use super::durability::{Durability, durability};
 use super::restore::RestoredVotes;
 use super::statements::{Entry, Protocol};
+use super::tracking::Stance;
 use super::{
     Batch, Close, ClosedSummary, Commit, Divergence, Herder, Notice, Now, Outgoing, ReadLedgers, SyncState, Vote,
 };
@@ -26,7 +27,7 @@ pub(crate) struct Outbox {
     reads: Vec<ReadLedgers>,
     fatal: Option<Divergence>,
     stopped: bool,
-    last_sync: Option<SyncState>,
+    last_stance: Option<Stance>,
     stored_sets: BTreeSet<Hash>,
     /// Is a close written that is not synced yet?
     close_unsynced: bool,
@@ -192,8 +193,8 @@ impl Herder {
         }
     }
 
-    /// Every statement at hand that settles `value` in `slot`; a quorum's are among them, or the core would not have
-    /// decided.
+    /// Of the statements at hand that settle `value` in `slot` those that a quorum by our own set needs; one is among
+    /// them, or the core would not have decided.
     fn proof(&self, slot: SlotIndex, value: &Value) -> Vec<SignedStatement> {
         let settles = |statement: &Statement| match &statement.pledge {
             Pledge::Nominate { .. } | Pledge::Prepare { .. } => false,
@@ -201,7 +202,8 @@ impl Herder {
             Pledge::Externalize { commit, .. } => commit.value == *value,
         };
         let of_slot = self.book.of_slot(slot).map(|entry| &entry.signed);
-        of_slot.filter(|signed| settles(&signed.statement)).cloned().collect()
+        let settling = of_slot.filter(|signed| settles(&signed.statement)).cloned().collect();
+        crate::proof::minimal(settling, &self.sets, self.scp.quorum_set())
     }
 
     /// Adds what the votes refer to. `None` if nothing has to be stored now.
@@ -250,11 +252,10 @@ impl Herder {
     }
 
     fn note_sync(&mut self, now: Now) {
-        let sync = self.sync_state(now);
-        let kind = self.out.last_sync.as_ref().map(std::mem::discriminant);
-        if kind != Some(std::mem::discriminant(&sync)) {
-            self.out.notices.push(Notice::Sync(sync.clone()));
-            self.out.last_sync = Some(sync);
+        let stance = self.stance(now);
+        if self.out.last_stance != Some(stance) {
+            self.out.last_stance = Some(stance);
+            self.out.notices.push(Notice::Sync(self.sync_state(now)));
         }
     }
 }

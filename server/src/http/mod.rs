@@ -8,6 +8,7 @@ mod convert;
 pub mod dto;
 mod error;
 mod events;
+mod explain;
 mod gate;
 mod history;
 mod quorum;

@@ -37,7 +37,7 @@ use crate::key::{NetworkId, node_strkey};
 use error::During;
 use fba_core::{Hash, NodeId, SlotIndex};
 use lock::Lock;
-use row::{META, integer};
+use row::{META, OVERRIDES, integer};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 use side_file::{Marks, Position, Run, SideFile};
@@ -215,6 +215,19 @@ impl Store {
         self.resuming = true;
     }
 
+    /// Keeps, durably, that an operator ended the silence after a loss of votes while `slot` was open: to be called before
+    /// any vote follows from it. The votes themselves go through [`Store::resume_voting`] like any others.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn note_override(&mut self, slot: SlotIndex, at_ms: u64) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            let transaction = begin(&mut store.connection)?;
+            OVERRIDES.put(&transaction, &[integer(slot.0), integer(at_ms)])?;
+            transaction.commit().during("note an override")
+        })
+    }
+
     /// Moves the log into the database if it has grown. To be called when nobody waits for a commit.
     ///
     /// # Errors
@@ -270,7 +283,7 @@ impl Store {
             self.begin_voting()?;
             (self.resuming, self.standing) = (false, VoteStanding::Intact);
         } else if self.voting && (sync || votes) {
-            self.side_file.write(self.marks()).map_err(io("write the side file of", &self.path))?;
+            self.side_file.write(self.marks()).map_err(io("write the file last-signed beside it", &self.path))?;
         }
         Ok(())
     }
@@ -329,7 +342,7 @@ impl Store {
 
     /// From here on the key counts as used: first the side file, then the mark, both durable before any vote is.
     fn begin_voting(&mut self) -> Result<(), StoreError> {
-        self.side_file.create(self.marks()).map_err(io("write the side file of", &self.path))?;
+        self.side_file.create(self.marks()).map_err(io("write the file last-signed beside it", &self.path))?;
         self.mark.remove().map_err(io("remove the mark of the key", self.mark.path()))?;
         self.voting = true;
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Close times are bounded by clocks, so the others refuse what a server with a fast clock proposes, and a server with a
 //! slow clock refuses what the others propose. Nothing may fork, the network must go on, the server must follow it and
-//! say what is wrong, and with the clock right again it must vote.
+//! warn of its clock, and with the clock right again it must vote, and take the warning back.
 
 use super::shim::{ClockOffset, Shim};
 use super::spread::Spread;
@@ -20,6 +20,9 @@ const JUMP_MS: i64 = 300_000;
 /// Ledgers closed while the clock is off.
 const OFF_MIN: usize = 10;
 const OFF_MAX: usize = 30;
+
+/// Ledgers closed at most until the server has heard enough proposers to know that its clock is off, or right again.
+const WARNED_WITHIN: usize = 200;
 
 /// What to do.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,8 @@ pub struct Figures {
     pub ahead: Spread,
     /// How long a ledger took while a clock was behind.
     pub behind: Spread,
+    /// From the jump until the server warned of its clock.
+    pub warned: Spread,
     /// From the clock being right again until the server was heard voting in a later slot.
     pub voting: Spread,
     /// What the servers said while their clock was off.
@@ -53,17 +58,19 @@ pub struct Figures {
 
 impl Verdict for Figures {
     fn holds(&self) -> bool {
-        self.violations.is_empty() && self.evidence.holds() && self.voting.len() == self.cases
+        let all = self.voting.len() == self.cases && self.warned.len() == self.cases;
+        self.violations.is_empty() && self.evidence.holds() && all
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cases, ahead, behind, voting, told, violations: broken, evidence } = self;
+        let Self { cases, ahead, behind, warned, voting, told, violations: broken, evidence } = self;
         violations(f, broken)?;
         write!(f, "{evidence}")?;
         writeln!(f, "clock jumped            {cases} times by {} s", JUMP_MS / 1000)?;
         writeln!(f, "a ledger took           {ahead} with one clock ahead; {behind} with one behind")?;
+        writeln!(f, "warned of the clock     {warned} after the jump")?;
         writeln!(f, "voting again after      {voting}")?;
         write!(f, "what they said meanwhile:\n{told}")
     }
@@ -84,6 +91,7 @@ pub fn run(program: &Path, folder: &Path, plan: Plan, mut tell: impl FnMut(&str)
         clocks: Vec::new(),
         ahead: Spread::default(),
         behind: Spread::default(),
+        warned: Spread::default(),
         voting: Spread::default(),
         told: Messages::default(),
         violations: Vec::new(),
@@ -93,8 +101,8 @@ pub fn run(program: &Path, folder: &Path, plan: Plan, mut tell: impl FnMut(&str)
         let told = jumping.case(if case % 2 == 0 { -JUMP_MS } else { JUMP_MS })?;
         tell(&format!("case {case} of {}: {told}", plan.cases));
     }
-    let Jumping { stage, ahead, behind, voting, told, violations, .. } = jumping;
-    Ok(Figures { cases: plan.cases, ahead, behind, voting, told, violations, evidence: stage.finish() })
+    let Jumping { stage, ahead, behind, warned, voting, told, violations, .. } = jumping;
+    Ok(Figures { cases: plan.cases, ahead, behind, warned, voting, told, violations, evidence: stage.finish() })
 }
 
 struct Jumping {
@@ -102,6 +110,7 @@ struct Jumping {
     clocks: Vec<ClockOffset>,
     ahead: Spread,
     behind: Spread,
+    warned: Spread,
     voting: Spread,
     told: Messages,
     violations: Vec<String>,
@@ -137,13 +146,19 @@ impl Jumping {
         }
         // It follows what it would not have proposed.
         let _ = self.stage.cluster.closed(index, self.stage.height());
-        let said = self.what_it_says(index, length);
-        self.told.add(format!("{}: {said}", if jump_ms > 0 { "ahead" } else { "behind" }));
+        if let Some(warning) = self.await_warning(index, true) {
+            self.warned.add(began.elapsed());
+            let (state, logged) =
+                (node(&self.stage.cluster.client(index)).sync.state, self.logs_of_the_clock(index, length));
+            let log = if logged { "and logged" } else { "NOT logged" };
+            self.told.add(format!("{state}, {log}: {}", super::without_numbers(&warning)));
+        }
         self.set(index, 0)?;
         let returning = self.stage.returning(index);
         let _ = self.stage.await_sync(&returning);
         let voting = self.stage.await_vote(&returning);
         self.voting.add(voting);
+        let _ = self.await_warning(index, false);
         if let Some(panicked) = self.stage.panicked(index, length) {
             self.violations.push(format!("{}: {panicked}", self.stage.name(index)));
         }
@@ -160,12 +175,22 @@ impl Jumping {
         self.clocks.get(index).expect("every validator has a clock").set(offset_ms)
     }
 
-    /// Its state, the reason it gives, and whether its log speaks of the clock.
-    fn what_it_says(&self, index: usize, length: u64) -> String {
-        let sync = node(&self.stage.cluster.client(index)).sync;
-        let logged = self.stage.logged_since(index, length).lines().any(|line| line.contains("clock"));
-        let reason = sync.reason.as_deref().map(super::without_numbers);
-        let logged = if logged { "the log speaks of the clock" } else { "the log says nothing of the clock" };
-        format!("{}, {}; {logged}", sync.state, reason.as_deref().unwrap_or("no reason given"))
+    /// Waits until it warns of its clock, or does no longer; the warning.
+    fn await_warning(&mut self, index: usize, wanted: bool) -> Option<String> {
+        for _ in 0..WARNED_WITHIN {
+            let clock = node(&self.stage.cluster.client(index)).clock;
+            if clock.warning.is_some() == wanted {
+                return clock.warning;
+            }
+            self.stage.close_more(1);
+        }
+        let name = self.stage.name(index);
+        let what = if wanted { "does not warn of its clock" } else { "still warns of its clock" };
+        self.violations.push(format!("{name} {what} after {WARNED_WITHIN} ledgers"));
+        None
+    }
+
+    fn logs_of_the_clock(&self, index: usize, length: u64) -> bool {
+        self.stage.logged_since(index, length).lines().any(|line| line.contains("clock"))
     }
 }
