@@ -1,6 +1,7 @@
 //! The commands of `fba`, one file each.
 
 pub mod account;
+pub mod backup;
 pub mod client;
 pub mod config_check;
 pub mod data;
@@ -12,6 +13,7 @@ pub mod network_init;
 #[cfg(test)]
 mod node_tests;
 pub mod pay;
+pub mod progress;
 pub mod run;
 mod signing;
 pub mod status;
@@ -52,6 +54,7 @@ enum Command {
     Account(account::Args),
     Pay(pay::Args),
     Data(data::Args),
+    Backup(backup::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,6 +105,7 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Account(args) => account::run(args),
         Command::Pay(args) => pay::run(args),
         Command::Data(args) => data::run(args),
+        Command::Backup(args) => backup::run(args),
     }
 }
 

@@ -471,4 +471,4 @@ fn restored(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
