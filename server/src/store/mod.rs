@@ -501,4 +501,4 @@ fn restored(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
