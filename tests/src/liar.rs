@@ -48,7 +48,8 @@ impl Liar {
         victim: (NodeId, SocketAddr),
         honest: (NodeId, SocketAddr),
     ) -> Result<Self, OverlayError> {
-        let address = |(key, address): (NodeId, SocketAddr)| PeerAddress { address: address.to_string(), key: Some(key) };
+        let address =
+            |(key, address): (NodeId, SocketAddr)| PeerAddress { address: address.to_string(), key: Some(key) };
         let config = OverlayConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public: None,
@@ -72,7 +73,8 @@ impl Liar {
                     let (message, is_lie) = changed(lie, message);
                     let sent = overlay.send(victim.0, &message);
                     count.fetch_add(u64::from(sent && is_lie), Ordering::Relaxed);
-                } else if lie != Lie::Mute && matches!(message, Message::GetHeaders { .. } | Message::GetLedgers { .. }) {
+                } else if lie != Lie::Mute && matches!(message, Message::GetHeaders { .. } | Message::GetLedgers { .. })
+                {
                     overlay.send(honest.0, &message);
                 }
             }

@@ -27,11 +27,8 @@ fn a_server_that_joins_late_catches_up_though_it_is_killed_and_lied_to() {
     })
     .expect("a plan");
     let ports = free_ports(Some(base_port(4)), 4).expect("free ports");
-    let network = Plan {
-        parameters: Parameters { heartbeat_ms: 500, ..plan.parameters },
-        ports: Ports::Given(ports),
-        ..plan
-    };
+    let network =
+        Plan { parameters: Parameters { heartbeat_ms: 500, ..plan.parameters }, ports: Ports::Given(ports), ..plan };
     let past = Past { network, ledgers: LEDGERS, transactions_every: 5, transactions: 2, ledgers_per_commit: 200 };
     let made = make(&past, |_| {}).expect("a past");
     assert_eq!(made.nodes.len(), 4);

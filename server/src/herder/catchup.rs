@@ -417,7 +417,8 @@ impl Herder {
         let forged = entry.tx_set.transactions().iter().find(|one| !one.signatures_valid(&*self.signatures));
         if let Some(forged) = forged {
             let (sequence, hash) = (entry.header.sequence, forged.hash());
-            let reason = format!("a quorum closed ledger {sequence} with transaction {hash}, whose signature is not genuine");
+            let reason =
+                format!("a quorum closed ledger {sequence} with transaction {hash}, whose signature is not genuine");
             return self.diverged(&reason);
         }
         match self.ledger.replay(entry) {

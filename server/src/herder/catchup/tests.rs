@@ -4,9 +4,7 @@ use super::super::tests::{StandIn, externalize_on, herder_of, node, now, open_ac
 use super::super::{Batch, Input, Outgoing, Restored, SyncState};
 use super::*;
 use crate::key::NetworkId;
-use crate::ledger::{
-    AccountId, Operation, Parameters, Proposed, SignedTransaction, Transaction, TxSet, VerifiedTxSet,
-};
+use crate::ledger::{AccountId, Operation, Parameters, Proposed, SignedTransaction, Transaction, TxSet, VerifiedTxSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -373,7 +371,10 @@ fn what_is_said_of_later_slots_without_a_quorum_is_not_proven_and_a_blocked_node
     };
     hear(&mut herder, 4);
     let unproven = herder.view(now(10)).unproven.unwrap();
-    assert_eq!((unproven.slot, unproven.heard, unproven.missing), (SlotIndex(500), vec![node(4)], vec![node(2), node(3)]));
+    assert_eq!(
+        (unproven.slot, unproven.heard, unproven.missing),
+        (SlotIndex(500), vec![node(4)], vec![node(2), node(3)])
+    );
     assert!(!herder.is_behind(), "one of four may lie");
     let mut blocked = herder_of(1, &[2, 3], Parameters::default());
     blocked.catchup.ahead = BTreeSet::from([node(2)]);
