@@ -32,8 +32,9 @@ impl Archive {
         }
         let connection = open_reader(&path)?;
         schema::check(&connection, &path)?;
-        let meta = META
-            .one(&connection, "SELECT * FROM meta", [], |row| Ok((NetworkId(row.hash(1)?), NodeId(row.array(2)?))))?;
+        let meta = META.one(&connection, "SELECT * FROM meta", [], |row| {
+            Ok((NetworkId(row.hash(1)?), NodeId(row.array(2)?)))
+        })?;
         let (network, node) = meta.ok_or_else(|| META.corrupt(1, "it is missing"))?;
         let reader = Reader::open(path.clone(), network)?;
         Ok(Self { path, network, node, reader })

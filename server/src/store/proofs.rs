@@ -77,8 +77,9 @@ pub(crate) fn get(connection: &Connection, ledger: &LedgerRow) -> Result<Option<
         let dropped = sequence < kept_from(connection)?;
         return if dropped { Ok(None) } else { Err(PROOFS.corrupt(sequence, "the ledger has one, and it is missing")) };
     };
-    let set =
-        |hash: &Hash| quorum_sets::get(connection, hash)?.ok_or_else(|| QUORUM_SETS.corrupt(hash, "a proof needs it"));
+    let set = |hash: &Hash| {
+        quorum_sets::get(connection, hash)?.ok_or_else(|| QUORUM_SETS.corrupt(hash, "a proof needs it"))
+    };
     Ok(Some(Proof { statements, quorum_sets: hashes.iter().map(set).collect::<Result<_, _>>()? }))
 }
 

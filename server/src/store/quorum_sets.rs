@@ -66,6 +66,8 @@ pub(crate) fn forget_unnamed(connection: &Connection, last_closed: u64, proofs_f
         }
         Ok(())
     })?;
-    let forget = |hash: Hash| QUORUM_SETS.delete(connection, "DELETE FROM quorum_sets WHERE hash = ?", params![hash.0]);
+    let forget = |hash: Hash| {
+        QUORUM_SETS.delete(connection, "DELETE FROM quorum_sets WHERE hash = ?", params![hash.0])
+    };
     unnamed.into_iter().try_for_each(forget)
 }
