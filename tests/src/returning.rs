@@ -69,10 +69,11 @@ pub fn join(cluster: &mut Cluster, name: &str, way: &Way) -> Figures {
     let (victim, honest) = (files.get(follower), files.first());
     let (victim, honest) = victim.zip(honest).expect("a follower and a validator");
     let (victim, honest) = ((victim.node, victim.listen), (honest.node, honest.listen));
-    let liars: Vec<Liar> =
-        way.lies.iter().map(|lie| Liar::start(network, *lie, victim, honest).expect("a liar can listen")).collect();
     let begun = Instant::now();
     cluster.start_node(follower);
+    // Now that it listens, or their first call would be in vain.
+    let liars: Vec<Liar> =
+        way.lies.iter().map(|lie| Liar::start(network, *lie, victim, honest).expect("a liar can listen")).collect();
     let mut watch = Watch { begun, last: 0, moved: begun, until_first: None, showed_progress: false };
     let mut resumed = Vec::new();
     for kill in &way.kills {
