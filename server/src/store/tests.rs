@@ -585,6 +585,10 @@ fn readers_find_everything_that_was_committed() {
     let entries = reader.ledger_entries(2, 99).unwrap();
     assert_eq!(entries.len(), 4);
     crate::ledger::LedgerEntry::verify_chain(&entries, node.ledger.header_hash()).unwrap();
+    let headers = reader.headers(2, 99).unwrap();
+    assert!(headers.iter().eq(entries.iter().map(|entry| &entry.header)));
+    assert_eq!((reader.headers(3, 2).unwrap().len(), reader.headers(6, 2).unwrap().len()), (2, 0));
+    assert!(reader.ledger_entries(0, 2).unwrap().is_empty() && reader.headers(u64::MAX, 1).unwrap().is_empty());
     let proof = reader.proof(3).unwrap().unwrap();
     assert_eq!((proof.statements.len(), proof.quorum_sets), (1, vec![node.set()]));
     assert!(proof.statements.iter().all(|signed| signed.is_signed(&node.signatures())));
