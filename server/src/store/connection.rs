@@ -100,7 +100,9 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
     if report == b"ok" {
         return Ok(());
     }
-    Err(StoreError::Damaged { path: path.to_owned(), report: String::from_utf8_lossy(&report).into_owned() })
+    // SQLite writes a heading, and the finding below it.
+    let report = String::from_utf8_lossy(&report).trim().replace('\n', " ");
+    Err(StoreError::Damaged { path: path.to_owned(), report })
 }
 
 #[cfg(test)]

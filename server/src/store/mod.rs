@@ -45,10 +45,10 @@ use error::During;
 use fba_core::{Hash, NodeId, SlotIndex};
 use lock::Lock;
 use quorum_sets::Named;
-use row::{META, integer};
+use row::{META, OVERRIDES, integer};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
-use side_file::{Position, SideFile};
+use side_file::{Marks, Position, Run, SideFile};
 use standing::{Facts, judge};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,9 @@ pub struct Store {
     /// Does the next commit give up lost votes?
     resuming: bool,
     position: Position,
+    /// How far the votes are synced.
+    synced: Position,
+    run: Run,
     last_closed: Option<LastClosed>,
     proofs_kept: ProofsKept,
     /// Once a write has failed, no other is tried.
@@ -138,7 +141,6 @@ impl Store {
         let mut connection = connection::open_writer(&path)?;
         schema::migrate(&mut connection, &path)?;
         let id = identify(&mut connection, &path, network, node)?;
-        key_mark::sync_folder_of(&path).map_err(io("sync the data folder", folder))?;
 
         let (ledger, transactions) = restore::load(&connection)?.unzip();
         let (database, saved) = load_votes(&connection, network, id)?;
@@ -146,12 +148,16 @@ impl Store {
         let recorded = side_file.read().map_err(io("read the side file", folder))?;
         let unused = mark.is_present().map_err(io("look for the mark of the key", mark.path()))?;
         let position = database.clone().unwrap_or(Position { store: id, count: 0, slot: 0 });
-        let standing = judge(Facts { unused, recorded, database });
+        let boot = boot::current();
+        let run = Run::named(&boot);
+        let standing = judge(Facts { unused, recorded, run, database });
         let last = ledger.as_ref().map_or(0, |ledger: &RestoredLedger| ledger.header.sequence);
         let herder = herder::Restored {
-            forgotten: note_boot(&mut connection, &boot::current(), last)?,
+            forgotten: note_boot(&mut connection, &boot, last)?,
             ..restored(&connection, network, last, &standing, saved)?
         };
+        // The log was written just now, so it has a name. SQLite syncs the folder too, and ignores it if that fails.
+        key_mark::sync_folder_of(&path).map_err(io("sync the data folder", folder))?;
         let last_closed = ledger.as_ref().zip(transactions).map(|(ledger, transactions): (&RestoredLedger, u64)| {
             LastClosed { sequence: ledger.header.sequence, hash: ledger.hash, transactions }
         });
@@ -165,6 +171,8 @@ impl Store {
             voting: false,
             resuming: false,
             position,
+            synced: position,
+            run,
             last_closed,
             proofs_kept: ProofsKept::default(),
             poisoned: false,
@@ -225,6 +233,19 @@ impl Store {
         self.resuming = true;
     }
 
+    /// Keeps, durably, that an operator ended the silence after a loss of votes while `slot` was open: to be called before
+    /// any vote follows from it. The votes themselves go through [`Store::resume_voting`] like any others.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn note_override(&mut self, slot: SlotIndex, at_ms: u64) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            let transaction = begin(&mut store.connection)?;
+            OVERRIDES.put(&transaction, &[integer(slot.0), integer(at_ms)])?;
+            transaction.commit().during("note an override")
+        })
+    }
+
     /// Moves the log into the database if it has grown. To be called when nobody waits for a commit.
     ///
     /// # Errors
@@ -269,7 +290,9 @@ impl Store {
         }
         self.last_closed = self.write_rows(commit, position)?;
         self.position = position;
-        if !sync {
+        if sync {
+            self.synced = position;
+        } else {
             connection::set_synced(&self.connection, &self.path, true)?;
         }
         self.counters.all.fetch_add(1, Ordering::Relaxed);
@@ -277,11 +300,15 @@ impl Store {
         if self.resuming {
             self.begin_voting()?;
             (self.resuming, self.standing) = (false, VoteStanding::Intact);
-        } else if sync && self.voting {
-            // Only what is durable in the database may be in the side file, or a power cut would look like a loss.
-            self.side_file.write(position).map_err(io("write the side file of", &self.path))?;
+        } else if self.voting && (sync || votes) {
+            self.side_file.write(self.marks()).map_err(io("write the file last-signed beside it", &self.path))?;
         }
         Ok(())
+    }
+
+    /// What the side file must hold now.
+    fn marks(&self) -> Marks {
+        Marks { synced: self.synced, written: self.position.count, run: self.run }
     }
 
     /// One transaction. Lost votes are left as they are, for whoever wants to look, until they are given up.
@@ -305,6 +332,9 @@ impl Store {
                 hash: close.closed.hash,
                 transactions: before.saturating_add(close.closed.applied.len() as u64),
             });
+        }
+        if let Some(newest) = commit.closes.last() {
+            ledgers::put_state(&transaction, &newest.closed)?;
         }
         commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
         commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
@@ -342,7 +372,7 @@ impl Store {
 
     /// From here on the key counts as used: first the side file, then the mark, both durable before any vote is.
     fn begin_voting(&mut self) -> Result<(), StoreError> {
-        self.side_file.create(self.position).map_err(io("write the side file of", &self.path))?;
+        self.side_file.create(self.marks()).map_err(io("write the file last-signed beside it", &self.path))?;
         self.mark.remove().map_err(io("remove the mark of the key", self.mark.path()))?;
         self.voting = true;
         Ok(())

@@ -794,7 +794,9 @@ fn flipped_bits_never_give_a_wrong_answer() {
 #[test]
 fn a_vote_lost_with_a_damaged_log_is_never_forgotten_silently() {
     let mut node = Node::new();
-    let (store, _) = node.lived(2);
+    let (mut store, _) = node.lived(2);
+    // Written and not synced, as first ballots are: said all the same.
+    store.commit(&Commit { sync: false, ..node.vote(node.ballot(4, 1)) }).unwrap();
     let image = node.home.path().join("image");
     node.copy_to(&image);
     drop(store);
