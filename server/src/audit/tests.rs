@@ -76,7 +76,7 @@ fn forged(transaction: &SignedTransaction, network: NetworkId) -> Arc<SignedTran
 fn whatever_was_altered_is_found_and_named_with_its_ledger() {
     let table: [(Tamper, &str); 12] = [
         (|ledgers| drop(ledgers.remove(3)), "ledger 4 is missing"),
-        (|ledgers| ledgers[3].row.header.previous = Hash::ZERO, "ledger 4: the previous ledger is not the header's"),
+        (|ledgers| ledgers[3].row.header.previous = Hash::ZERO, "ledger 4: the transaction set is not the header's"),
         (|ledgers| ledgers[3].row.header.state_hash = Hash::ZERO, "ledger 4: hash, value or"),
         (|ledgers| ledgers[3].row.total_transactions += 1, "ledger 4: hash, value or"),
         (|ledgers| ledgers[3].row.failed += 1, "ledger 4: the number of its failed transactions"),
@@ -157,13 +157,23 @@ fn another_genesis_is_another_network() {
     assert!(matches!(audit(&node, None, &ledgers), Err(Wrong::OtherGenesis { .. })));
 }
 
-/// A result that was altered together with its root and hash is found by replaying only.
+fn with_another_state(stored: &mut Stored) {
+    stored.row.header.state_hash = Hash::ZERO;
+    stored.row.hash = stored.row.header.hash();
+}
+
 #[test]
-fn what_only_replaying_can_find_is_found_by_replaying() {
+fn a_header_that_was_replaced_is_not_the_one_its_successor_names() {
     let (node, mut ledgers) = kept();
-    let last = ledgers.last_mut().unwrap();
-    last.row.header.state_hash = Hash::ZERO;
-    last.row.hash = last.row.header.hash();
+    with_another_state(&mut ledgers[2]);
+    let mut quick = Auditor::quick(&node.genesis, None, None).unwrap();
+    assert!(matches!(quick.check(&ledgers), Err(Wrong::Chain { sequence: 4, .. })));
+}
+
+#[test]
+fn the_newest_header_with_another_state_is_found_by_replaying_only() {
+    let (node, mut ledgers) = kept();
+    with_another_state(ledgers.last_mut().unwrap());
     let mut quick = Auditor::quick(&node.genesis, None, None).unwrap();
     quick.check(&ledgers).unwrap();
     let found = audit(&node, None, &ledgers).unwrap_err();
