@@ -4,6 +4,7 @@ pub mod account;
 pub mod client;
 pub mod config_check;
 pub mod data;
+pub mod doctor;
 pub mod events;
 pub mod exit;
 pub mod keygen;
@@ -46,6 +47,7 @@ enum Command {
     #[command(subcommand)]
     Network(NetworkCommand),
     Status(status::Args),
+    Doctor(doctor::Args),
     Watch(watch::Args),
     Ledger(ledger::Args),
     Tx(tx::Args),
@@ -96,6 +98,7 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Config(ConfigCommand::Check(args)) => config_check::run(args).map(|()| Exit::Good),
         Command::Network(NetworkCommand::Init(args)) => network_init::run(args).map(|()| Exit::Good),
         Command::Status(args) => status::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Tx(args) => tx::run(args),

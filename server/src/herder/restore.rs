@@ -320,8 +320,8 @@ mod tests {
     fn a_silent_node_waits_for_ten_slots_and_for_a_close_time_past_its_start_and_the_slip() {
         let mut silence = silent_since(1_000);
         let least = 1_000 + WAIT_MS;
-        assert!((0..20).all(|_| !silence.watched(at(65, least), least, SLIP_MS)));
-        assert!(silence.watched(at(65, least + 1), least + 1, SLIP_MS));
+        assert!((0..20).all(|_| !silence.watched(at(70, least), least, SLIP_MS)));
+        assert!(silence.watched(at(70, least + 1), least + 1, SLIP_MS));
         let mut early = silent_since(1_000);
         let over = (0..10).map(|_| early.watched(at(98, 99_000), 99_000, SLIP_MS)).position(|over| over);
         assert_eq!(over, Some(9));

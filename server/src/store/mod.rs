@@ -11,6 +11,7 @@
 mod boot;
 mod connection;
 mod error;
+mod inspect;
 pub mod key_file;
 pub mod key_mark;
 mod ledgers;
@@ -24,6 +25,7 @@ mod standing;
 mod votes;
 
 pub use error::StoreError;
+pub use inspect::{Inspection, inspect};
 pub use key_file::{KeyFileError, KeyHold};
 pub use key_mark::KeyMark;
 pub use ledgers::{LedgerRow, Proof, TransactionRow};
