@@ -75,15 +75,17 @@ impl Silence {
 
     /// A slot with this close time was closed by our own slices. Over now?
     pub(crate) fn watched(&mut self, now: Now, close_time_ms: u64, slip_ms: u64) -> bool {
+        // L1: called for what our own slices decided only.
         self.watched = self.watched.saturating_add(1);
         self.newest_close_ms = close_time_ms;
         self.echoes.clear();
         self.note_clock(now);
+        // L2, L3, L4
         let passed = self.must_pass_ms(slip_ms).is_some_and(|least| close_time_ms > least);
         self.watched >= WATCHED_MIN && passed && self.clock_behind_ms(now, slip_ms).is_none()
     }
 
-    /// A clock that was set forward tells that we started later than it said then.
+    /// L5: a clock that was set forward tells that we started later than it said then.
     fn note_clock(&mut self, now: Now) {
         if let Some(started) = self.started.as_mut() {
             let since = now.monotonic.saturating_sub(started.monotonic);
