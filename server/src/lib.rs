@@ -13,6 +13,7 @@ pub mod http;
 pub mod key;
 pub mod ledger;
 pub mod overlay;
+pub mod proof;
 pub mod record;
 pub mod runtime;
 pub mod store;

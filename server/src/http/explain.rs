@@ -1,9 +1,8 @@
 //! Why the node is as it is: the herder's reasons with names, and in words.
 
 use crate::herder::{self, ClockView, FailAt, Missing, MissingNode, Need, NodeState, Recovery, Said, Waits};
-use crate::http::convert::phase;
 use crate::http::dto;
-use crate::http::view::{Identity, Phase, SyncState};
+use crate::http::view::{Identity, Phase, SyncState, phase};
 use crate::key::node_strkey;
 use fba_core::NodeId;
 
@@ -16,7 +15,7 @@ const NAMES_MAX: usize = 8;
 pub(super) struct Explained {
     pub(super) sync: SyncState,
     pub(super) reason: Option<String>,
-    pub(super) waits: Option<dto::Waits>,
+    pub(super) waits: Option<Box<dto::Waits>>,
     pub(super) recovery: Option<dto::Recovery>,
 }
 
@@ -40,7 +39,7 @@ pub(super) fn explained(sync: &herder::SyncState, identity: &Identity) -> Explai
         herder::SyncState::Recovering(recovery) => Explained {
             sync: SyncState::Recovering,
             reason: Some(recovery_text(recovery, identity)),
-            waits: recovery.waits.as_ref().map(|waits| waits_of(waits, identity)),
+            waits: recovery.waits.as_ref().map(|waits| Box::new(waits_of(waits, identity))),
             recovery: Some(recovery_of(recovery)),
         },
         herder::SyncState::Diverged => {
@@ -51,7 +50,7 @@ pub(super) fn explained(sync: &herder::SyncState, identity: &Identity) -> Explai
 }
 
 fn waiting(sync: SyncState, reason: String, waits: &Waits, identity: &Identity) -> Explained {
-    Explained { sync, reason: Some(reason), waits: Some(waits_of(waits, identity)), recovery: None }
+    Explained { sync, reason: Some(reason), waits: Some(Box::new(waits_of(waits, identity))), recovery: None }
 }
 
 /// How the quorum set stands, and what would halt the node.
@@ -252,7 +251,7 @@ fn named(node: NodeId, identity: &Identity) -> dto::NamedNode {
     dto::NamedNode { node: node_strkey(node), name: identity.names.get(&node).map(|known| known.name.clone()) }
 }
 
-fn name(node: NodeId, identity: &Identity) -> String {
+pub(super) fn name(node: NodeId, identity: &Identity) -> String {
     let short = || format!("{}…", node_strkey(node).chars().take(8).collect::<String>());
     identity.names.get(&node).map_or_else(short, |known| known.name.clone())
 }

@@ -18,6 +18,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 const GOOD_LINK: Duration = Duration::from_secs(10);
 /// Addresses of one name that are tried in one round.
 const ADDRESSES_MAX: usize = 8;
+/// A ban is looked at again so often: it may be lifted by the clock.
+const BAN_LOOK: Duration = Duration::from_secs(60);
 /// A name must be resolved so soon.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -69,6 +71,12 @@ pub(super) async fn keep_dialling(
             if seats.recv().await.is_err() {
                 return;
             }
+            continue;
+        }
+        if let Some(left) = known.and_then(|node| shared.banned_for(node)) {
+            // Whichever comes first: the end of the ban, or news of it.
+            runtime::first(runtime::sleep(left.min(BAN_LOOK)), seats.recv()).await;
+            runtime::sleep(backoff.next()).await;
             continue;
         }
         let begun = Instant::now();

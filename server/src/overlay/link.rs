@@ -107,6 +107,7 @@ pub(super) async fn establish(
 
 async fn handshake(shared: &Arc<Shared>, connection: &Connection, dialled: bool) -> Result<Established, Close> {
     let node = tls::peer_node(connection).ok_or_else(|| Close::violation("shows no node key"))?;
+    shared.refuse_banned(node)?;
     let streams = if dialled { connection.open_bi().await? } else { connection.accept_bi().await? };
     let mut channel = Channel { send: streams.0, receive: streams.1, deadlines: shared.deadlines };
     prioritise(&channel.send, Lane::Votes)?;
@@ -291,7 +292,7 @@ impl Link {
                 .map_err(|_| Close::timeout("a stream was opened and left empty"))??;
             let lane = PAYLOAD_LANES.into_iter().find(|lane| lane.tag() == tag && !open.contains(lane));
             let lane =
-                lane.ok_or_else(|| Close::violation(format!("a stream for lane {tag}: unknown or open already")))?;
+                lane.ok_or_else(|| Close::offence(format!("a stream for lane {tag}: unknown or open already")))?;
             open.push(lane);
             let (link, owner) = (Arc::clone(self), Arc::clone(shared));
             let reader = async move { link.end_if_failed(link.read(&owner, lane, stream).await) };
@@ -316,7 +317,7 @@ impl Link {
             } else {
                 runtime::spawn_blocking(move || wire::decode(network, lane, &bytes)).await
             };
-            let message: Message = decoded.map_err(Close::violation)?;
+            let message: Message = decoded.map_err(Close::offence)?;
             let event = Event::Message { from: self.node, message };
             match runtime::first(events.send(event), self.connection.closed()).await {
                 Either::Left(Ok(())) => {}

@@ -4,6 +4,7 @@
 //! is (`tls`, `handshake`), keeps one connection per pair and seats for those we depend on (`registry`), dials the
 //! configured peers (`dial`), and never lets votes wait behind payload (`queue`, `link`).
 
+mod bans;
 mod close;
 mod dial;
 mod endpoint;
@@ -17,13 +18,15 @@ mod registry;
 mod tests;
 mod tls;
 
+pub use bans::Ban;
 pub use probe::{Reached, probe};
 pub use registry::{Departure, Seats};
 
-use crate::key::{NetworkId, SecretKey};
+use crate::key::{NetworkId, SecretKey, node_strkey};
 use crate::runtime::{self, Tasks};
 use crate::wire::{self, ADDRESS_BYTES_MAX, Message, VersionRange};
 use async_channel::{Receiver, Sender};
+use bans::Bans;
 use bytes::Bytes;
 use close::{Close, CloseCode};
 use fba_core::NodeId;
@@ -58,6 +61,10 @@ pub struct OverlayConfig {
     pub public: Option<String>,
     /// The peers to dial. Those with a key have seats of their own.
     pub peers: Vec<PeerAddress>,
+    /// The members of our own quorum set: not banned for long.
+    pub trusted: BTreeSet<NodeId>,
+    /// What [`Overlay::take_ban_changes`] gave an earlier process.
+    pub bans: Vec<Ban>,
     /// Seats for nodes that are neither configured nor wanted.
     pub seats: Seats,
     /// Only nodes of this network are spoken to.
@@ -181,6 +188,9 @@ pub enum OverlayError {
 #[derive(Debug)]
 struct State {
     registry: Registry,
+    bans: Bans,
+    /// Members of our own quorum set.
+    trusted: BTreeSet<NodeId>,
     /// The link that has the seat of each node.
     links: BTreeMap<NodeId, Arc<Link>>,
     /// Rung whenever a link ends, so that diallers look again.
@@ -210,6 +220,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The wall clock; a clock before 1970 counts as 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl State {
+    /// Lets every dialler look again.
+    fn ring(&self) {
+        for bell in &self.bells {
+            // A full bell has been rung already.
+            let _rung = bell.try_send(());
+        }
+    }
+}
+
 impl Shared {
     fn is_linked(&self, node: NodeId) -> bool {
         lock(&self.state).registry.is_linked(node)
@@ -230,21 +256,42 @@ impl Shared {
         if !state.registry.is_linked(node) {
             state.links.remove(&node);
         }
-        for bell in &state.bells {
-            // A full bell has been rung already.
-            let _rung = bell.try_send(());
-        }
+        state.ring();
     }
 
+    /// Keeps why a connection ended, and bans a peer that is proven to break rules.
     fn note(&self, node: Option<NodeId>, address: &str, close: &Close) {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if let Some(node) = node.filter(|_| close.is_offence()) {
+            self.offended(node, &close.to_string());
+        }
         lock(&self.state).registry.note(Departure {
-            at_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            at_ms: unix_ms(),
             reason: close.to_string(),
             times: 1,
             node,
             address: address.to_owned(),
         });
+    }
+
+    fn offended(&self, node: NodeId, reason: &str) {
+        let mut state = lock(&self.state);
+        let chosen = state.trusted.contains(&node) || state.registry.is_configured(node);
+        let Ban { until_ms, offences, .. } = state.bans.offence(node, unix_ms(), reason, chosen);
+        drop(state);
+        tracing::warn!(peer = %node_strkey(node), reason, ?until_ms, offences, "banned a peer that breaks rules");
+    }
+
+    fn refuse_banned(&self, node: NodeId) -> Result<(), Close> {
+        let state = lock(&self.state);
+        match state.bans.of(node, unix_ms()) {
+            Some((ban, _)) => Err(Close::new(CloseCode::Banned, format!("banned: {}", ban.reason))),
+            None => Ok(()),
+        }
+    }
+
+    /// How long `node` must not be dialled.
+    fn banned_for(&self, node: NodeId) -> Option<Duration> {
+        lock(&self.state).bans.of(node, unix_ms()).map(|(_, left)| left)
     }
 
     /// Keeps why no link came up. Two nodes that dial each other expect one of the two to be turned away.
@@ -300,7 +347,7 @@ fn start_with(
     [votes, rest]: [Sender<Event>; 2],
     deadlines: Deadlines,
 ) -> Result<Overlay, OverlayError> {
-    let OverlayConfig { listen, public, peers, seats, network, versions } = config;
+    let OverlayConfig { listen, public, peers, trusted, bans, seats, network, versions } = config;
     let presentable = |address: &String| {
         address.len() <= ADDRESS_BYTES_MAX && address.contains(':') && address.bytes().all(|b| b.is_ascii_graphic())
     };
@@ -320,7 +367,13 @@ fn start_with(
     let shared = Arc::new(Shared {
         identity,
         deadlines,
-        state: Mutex::new(State { registry: Registry::new(node, seats, configured), links: BTreeMap::new(), bells }),
+        state: Mutex::new(State {
+            registry: Registry::new(node, seats, configured),
+            bans: Bans::new(bans, unix_ms()),
+            trusted,
+            links: BTreeMap::new(),
+            bells,
+        }),
         votes,
         rest,
         tasks: Tasks::new(),
@@ -417,6 +470,51 @@ impl Overlay {
         if let Some(link) = self.shared.link(peer) {
             link.end(Close::new(CloseCode::Dropped, reason));
         }
+    }
+
+    /// Ends the link to `peer`, which is proven to have broken a rule, and bans it for a while: the longer the more often
+    /// it does so, and never for long if it is configured or a member of our own quorum set. The reason is told to the
+    /// peer and kept.
+    pub fn punish(&self, peer: NodeId, reason: &str) {
+        self.shared.offended(peer, reason);
+        self.drop_peer(peer, reason);
+    }
+
+    /// The operator bans `node`, for ever if `for_` is none, in the place of any other ban of it. Its link ends; it is
+    /// neither admitted nor dialled until then.
+    pub fn ban(&self, node: NodeId, for_: Option<Duration>, reason: &str) {
+        let ban = lock(&self.shared.state).bans.ban(node, unix_ms(), for_, reason);
+        tracing::info!(peer = %node_strkey(node), reason, until_ms = ?ban.until_ms, "banned by the operator");
+        if let Some(link) = self.shared.link(node) {
+            link.end(Close::new(CloseCode::Banned, format!("banned: {reason}")));
+        }
+    }
+
+    /// Lifts the ban of `node`, and forgets what led to it. Was it banned?
+    #[must_use = "it says whether there was a ban"]
+    pub fn unban(&self, node: NodeId) -> bool {
+        let mut state = lock(&self.shared.state);
+        let was = state.bans.unban(node, unix_ms());
+        state.ring();
+        was
+    }
+
+    /// The bans in force, ordered by key.
+    #[must_use]
+    pub fn bans(&self) -> Vec<Ban> {
+        lock(&self.shared.state).bans.in_force(unix_ms())
+    }
+
+    /// At most `most` bans that changed since they were last taken, to be kept for the next process; `None`: it need not
+    /// be kept any more.
+    #[must_use]
+    pub fn take_ban_changes(&self, most: usize) -> Vec<(NodeId, Option<Ban>)> {
+        lock(&self.shared.state).bans.take_changes(most)
+    }
+
+    /// The members of our own quorum set, when it has changed.
+    pub fn set_trusted(&self, nodes: BTreeSet<NodeId>) {
+        lock(&self.shared.state).trusted = nodes;
     }
 
     /// The nodes that get a seat besides the configured ones: the transitive quorum.

@@ -177,6 +177,11 @@ impl Registry {
         self.known_departures.values().flatten().chain(&self.other_departures).cloned().collect()
     }
 
+    /// Is it one of the peers the operator has listed?
+    pub(super) fn is_configured(&self, node: NodeId) -> bool {
+        self.configured.contains(&node)
+    }
+
     fn has_own_seat(&self, node: NodeId) -> bool {
         self.configured.contains(&node) || self.wanted.contains(&node)
     }

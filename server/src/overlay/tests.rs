@@ -30,6 +30,8 @@ fn config(port: u16, peers: &[PeerAddress]) -> OverlayConfig {
         listen: loopback(port),
         public: Some("node.example.org:11625".to_owned()),
         peers: peers.to_vec(),
+        trusted: BTreeSet::new(),
+        bans: Vec::new(),
         seats: Seats::default(),
         network: samples::network(),
         versions: VersionRange { min: 1, max: 1 },
@@ -94,6 +96,24 @@ struct Raw {
     identity: Identity,
     connection: Connection,
     channel: Channel,
+}
+
+/// A peer that is closed on before it has said anything: how.
+async fn turned_away(seed: u8, node: &Node) -> (u64, String) {
+    let (endpoint, _) = endpoint::bind(loopback(0), &samples::key(seed)).unwrap();
+    let connecting = endpoint.connect(node.overlay.local_addr(), &tls::server_name(Some(node.id))).unwrap();
+    let closed = async {
+        match connecting.await {
+            Ok(connection) => connection.closed().await,
+            Err(error) => error,
+        }
+    };
+    match runtime::timeout(DEADLINE, closed).await.expect("closed in time") {
+        ConnectionError::ApplicationClosed(close) => {
+            (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
+        }
+        other => panic!("not closed by the node: {other}"),
+    }
 }
 
 async fn raw(seed: u8, node: &Node) -> Raw {
@@ -250,6 +270,55 @@ fn a_link_dropped_by_the_node_tells_both_sides_why() {
 }
 
 #[test]
+fn a_proven_offence_is_banned_for_a_while_and_remembered_by_the_next_process() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let mut offender = raw(2, &node).await;
+        offender.shake(&node).await;
+        offender.say(&[0xff; 8]).await;
+        assert!(node.down().await.contains("a frame of 4294967295 bytes"));
+        let [ban] = node.overlay.bans().try_into().unwrap();
+        assert_eq!((ban.node, ban.offences), (offender.identity.node, 1));
+        assert_eq!(ban.until_ms, Some(ban.since_ms + 60_000));
+        let (code, text) = turned_away(2, &node).await;
+        assert_eq!(code, CloseCode::Banned as u64);
+        assert!(text.starts_with("banned: a frame of 4294967295 bytes"), "{text}");
+
+        let changes = node.overlay.take_ban_changes(10);
+        assert_eq!(changes, [(ban.node, Some(ban.clone()))]);
+        let next = start_node_with(1, OverlayConfig { bans: vec![ban.clone()], ..config(0, &[]) });
+        assert_eq!(turned_away(2, &next).await.0, CloseCode::Banned as u64);
+        assert!(next.overlay.unban(ban.node) && next.overlay.bans().is_empty());
+        raw(2, &next).await.shake(&next).await;
+    });
+}
+
+#[test]
+fn a_banned_peer_is_cut_off_and_not_dialled_until_the_ban_is_lifted() {
+    runtime::block_on(async {
+        let (a, b) = pair().await;
+        b.overlay.ban(a.id, None, "as agreed by phone");
+        assert!(a.down().await.contains("closed by the peer: banned: as agreed by phone"));
+        assert!(b.down().await.contains("banned: as agreed by phone"));
+        assert_eq!(b.overlay.bans().len(), 1);
+        assert!(b.overlay.unban(a.id));
+        assert_eq!(b.up().await, (a.id, false), "dialled again");
+    });
+}
+
+#[test]
+fn what_a_peer_says_of_us_when_it_leaves_bans_nobody() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let mut peer = raw(2, &node).await;
+        peer.shake(&node).await;
+        Close::offence("you broke a rule").apply(&peer.connection);
+        assert!(node.down().await.contains("closed by the peer: you broke a rule"));
+        assert!(node.overlay.bans().is_empty());
+    });
+}
+
+#[test]
 fn a_node_of_another_network_is_refused() {
     runtime::block_on(async {
         let node = start_node(1, &[]);
@@ -267,7 +336,7 @@ fn a_node_that_claims_another_key_than_it_holds_is_refused() {
         let mut raw = raw(2, &node).await;
         raw.identity.node = samples::key(3).node_id();
         assert!(raw.channel.greet(&raw.identity, node.id, true).await.is_err());
-        raw.refused_with(CloseCode::WrongNode, "claims to be").await;
+        raw.refused_with(CloseCode::Violation, "claims to be").await;
     });
 }
 
@@ -420,8 +489,8 @@ fn hostile_bytes_end_the_link_with_a_reason_on_both_sides() {
             (frame(&insane), "after the end"),
         ]
         .into();
-        for (bytes, part) in cases {
-            let mut raw = raw(2, &node).await;
+        for (seed, (bytes, part)) in (2..).zip(cases) {
+            let mut raw = raw(seed, &node).await;
             raw.shake(&node).await;
             raw.say(&bytes).await;
             let reason = node.down().await;
@@ -495,8 +564,8 @@ fn a_node_on_all_addresses_is_reached_over_ipv4_and_ipv6() {
 fn a_lane_is_opened_once_and_only_lanes_are() {
     runtime::block_on(async {
         let node = start_node(1, &[]);
-        for tags in [[9, 9], [Lane::Fetch.tag(), Lane::Fetch.tag()], [Lane::Votes.tag(), 1]] {
-            let mut raw = raw(2, &node).await;
+        for (seed, tags) in (2..).zip([[9, 9], [Lane::Fetch.tag(), Lane::Fetch.tag()], [Lane::Votes.tag(), 1]]) {
+            let mut raw = raw(seed, &node).await;
             raw.shake(&node).await;
             let mut streams = Vec::new();
             for tag in tags {

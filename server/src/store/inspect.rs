@@ -3,9 +3,9 @@
 use super::error::StoreError;
 use super::key_mark::KeyMark;
 use super::row::{META, OVERRIDES};
-use super::side_file::{Position, SideFile};
+use super::side_file::{Position, Run, SideFile};
 use super::standing::{Facts, VoteStanding, judge};
-use super::{DATABASE_FILE, connection, io, ledgers, load_votes, schema};
+use super::{DATABASE_FILE, boot, connection, io, ledgers, load_votes, schema};
 use crate::key::{NetworkId, node_strkey};
 use fba_core::NodeId;
 use rusqlite::Connection;
@@ -61,7 +61,7 @@ pub fn inspect(
         log_bytes: size(&folder.join(format!("{DATABASE_FILE}-wal"))),
         newest: newest(&connection)?,
         bytes_per_day: growth(&connection, bytes)?,
-        standing: judge(Facts { unused, recorded, database }),
+        standing: judge(Facts { unused, recorded, run: Run::named(&boot::current()), database }),
         overrides: overrides(&connection)?,
     }))
 }
