@@ -1,6 +1,7 @@
 //! The commands of `fba`, one file each.
 
 pub mod account;
+pub mod backup;
 pub mod client;
 pub mod completions;
 pub mod config_check;
@@ -19,6 +20,7 @@ mod node_file;
 #[cfg(test)]
 mod node_tests;
 pub mod pay;
+pub mod progress;
 pub mod run;
 mod signing;
 pub mod status;
@@ -63,6 +65,7 @@ enum Command {
     Account(account::Args),
     Pay(pay::Args),
     Data(data::Args),
+    Backup(backup::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -127,6 +130,7 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Account(args) => account::run(args),
         Command::Pay(args) => pay::run(args),
         Command::Data(args) => data::run(args),
+        Command::Backup(args) => backup::run(args),
         Command::Completions(args) => completions::run(args, command_line()).map(|()| Exit::Good),
         Command::Man(args) => man::run(args, command_line()).map(|()| Exit::Good),
     }

@@ -503,4 +503,4 @@ fn restored(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
