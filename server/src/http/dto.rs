@@ -130,7 +130,7 @@ pub struct Sync {
     /// Why, where that needs words.
     pub reason: Option<String>,
     /// What the open slot waits for, where that is why.
-    pub waits: Option<Waits>,
+    pub waits: Option<Box<Waits>>,
     /// How far a node that lost its votes is from voting again, while it is `recovering`.
     pub recovery: Option<Recovery>,
     /// How far it has come, while it fetches ledgers it lacks.

@@ -11,6 +11,7 @@ mod endpoint;
 mod frames;
 mod handshake;
 mod link;
+mod probe;
 mod queue;
 mod registry;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 mod tls;
 
 pub use bans::Ban;
+pub use probe::{Reached, probe};
 pub use registry::{Departure, Seats};
 
 use crate::key::{NetworkId, SecretKey, node_strkey};
