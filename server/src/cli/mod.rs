@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod network_init;
 #[cfg(test)]
 mod node_tests;
+mod panics;
 pub mod pay;
 pub mod run;
 mod signing;
