@@ -2,6 +2,7 @@
 
 pub mod acked;
 pub mod cluster;
+pub mod http_load;
 pub mod kills;
 pub mod recording;
 pub mod replay;

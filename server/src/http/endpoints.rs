@@ -51,7 +51,8 @@ pub const ENDPOINTS: [Endpoint; 21] = [
 pub(crate) struct Surface {
     /// Its addresses.
     pub(crate) endpoints: &'static [Endpoint],
-    /// Every address that begins with one of these is in the table or nowhere; every other is a page or a file.
+    /// Every address that begins with one of these is in the table or nowhere; every other is a page or a file. An
+    /// empty one reserves everything.
     pub(crate) reserved: &'static [&'static str],
 }
 

@@ -464,7 +464,7 @@ impl World {
                     eprintln!("node {node} refused: {reason}");
                 }
             }
-            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::Moved(_) | Notice::Sync(_) => {}
+            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::Moved(_) | Notice::TimedOut { .. } | Notice::Sync(_) => {}
         }
     }
 
