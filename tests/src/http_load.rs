@@ -133,7 +133,7 @@ fn pause(load: Load, batch: usize) -> Duration {
 fn requests(to: SocketAddr, turn: usize, batch: usize) -> Vec<u8> {
     let questions = QUESTIONS.iter().cycle().skip(turn % QUESTIONS.len());
     let one = |question: &&str| format!("GET {question} HTTP/1.1\r\nHost: {to}\r\n\r\n").into_bytes();
-    questions.take(batch).flat_map(|question| one(&question)).collect()
+    questions.take(batch).flat_map(one).collect()
 }
 
 fn read_answer(stream: &mut impl BufRead) -> io::Result<u16> {

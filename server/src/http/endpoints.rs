@@ -82,7 +82,7 @@ impl Surface {
         }
         let reserved =
             |prefix: &&str| path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if methods.is_empty() && !self.reserved.iter().any(|prefix| reserved(prefix)) {
+        if methods.is_empty() && !self.reserved.iter().any(reserved) {
             methods.push(Method::GET);
         }
         if methods.contains(&Method::GET) {
