@@ -4,7 +4,7 @@ use fba_server::http::dto::Ledgers;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is asked in turn: what a dashboard and a status command ask.
@@ -162,10 +162,11 @@ fn read_answer(stream: &mut impl BufRead) -> io::Result<u16> {
 }
 
 /// Reads one event stream until `stop`; how many ledgers it told of. An error if it was refused or cut off before.
+/// `answered` counts those that have been answered, one way or the other.
 ///
 /// # Errors
 /// When the server is not there or ends the stream.
-pub fn watch(to: SocketAddr, stop: &AtomicBool) -> io::Result<u64> {
+pub fn watch(to: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> io::Result<u64> {
     let mut stream = TcpStream::connect(to)?;
     // The server gives a sign of life every ten seconds.
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
@@ -176,6 +177,9 @@ pub fn watch(to: SocketAddr, stop: &AtomicBool) -> io::Result<u64> {
         line.clear();
         if lines.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if line.starts_with("HTTP/1.1 ") {
+            answered.fetch_add(1, Ordering::Relaxed);
         }
         if line.starts_with("HTTP/1.1 ") && !line.starts_with("HTTP/1.1 200") {
             return Err(io::Error::other(line.trim_end().to_owned()));

@@ -6,13 +6,13 @@
 use clap::Parser;
 use fba_server::demo::Payers;
 use fba_server::http::dto::Ledgers;
-use fba_tests::cluster::{Cluster, Shape, client};
+use fba_tests::cluster::{Cluster, Shape, client, node};
 use fba_tests::http_load::{Load, Outcome, ask, intervals, quantile, resident_kib, watch};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Connections that find out what the server sustains: more than the two threads that answer can be busy with.
@@ -20,6 +20,9 @@ const SUSTAINING: usize = 16;
 
 /// Connections that offer more than that. With the streams they are below the server's limit of 256.
 const OVERLOADING: usize = 128;
+
+/// After so long without a request an address has its whole burst again.
+const REFILLED: Duration = Duration::from_secs(3);
 
 #[derive(Parser)]
 #[command(about = "Close intervals of a network with and without HTTP load on one of its servers")]
@@ -106,15 +109,20 @@ fn measure(cli: &Cli, cluster: &mut Cluster) {
     let ratio = |share| quantile(&busy, share).as_secs_f64() / quantile(&quiet, share).as_secs_f64().max(0.001);
     println!("close interval with / without: median {:.3}, p99 {:.3}", ratio(0.5), ratio(0.99));
     let after = Instant::now();
-    let healthy = client(&format!("http://{target}")).text("/readyz").is_ok();
-    println!("ready {:?} after the load: {healthy}", after.elapsed());
+    let target = client(&format!("http://{target}"));
+    while target.text("/readyz").is_err() && after.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("ready, and answering this machine again, {:?} after the load", after.elapsed());
 }
 
-/// The sorted close intervals of the time that `work` takes, as the first server has them.
+/// The sorted close intervals of the time that `work` takes, by the agreed close times, read from the second server:
+/// the first may have heard enough from this machine.
 fn closes_during(cluster: &Cluster, work: impl FnOnce()) -> Vec<Duration> {
-    let first = cluster.highest();
+    let newest = || node(&cluster.client(1)).ledger.sequence;
+    let first = newest();
     work();
-    let last = cluster.highest();
+    let last = newest();
     let mut all = Ledgers { ledgers: Vec::new() };
     let mut before = last + 1;
     while before > first {
@@ -138,9 +146,15 @@ struct Watched {
 }
 
 fn with_streams(target: SocketAddr, count: usize, work: impl FnOnce() -> Outcome) -> (Outcome, Watched) {
-    let stop = AtomicBool::new(false);
+    // With a limit on this machine: until it may ask again.
+    std::thread::sleep(REFILLED);
+    let (stop, opened) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        let streams: Vec<_> = (0..count).map(|_| scope.spawn(|| watch(target, &stop))).collect();
+        let streams: Vec<_> = (0..count).map(|_| scope.spawn(|| watch(target, &stop, &opened))).collect();
+        let begun = Instant::now();
+        while opened.load(Ordering::Relaxed) < count && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let outcome = work();
         stop.store(true, Ordering::Relaxed);
         let told: Vec<_> = streams.into_iter().map(|stream| stream.join().expect("a reader does not panic")).collect();
