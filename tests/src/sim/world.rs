@@ -464,7 +464,11 @@ impl World {
                     eprintln!("node {node} refused: {reason}");
                 }
             }
-            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::Moved(_) | Notice::TimedOut { .. } | Notice::Sync(_) => {}
+            Notice::Ticket { .. }
+            | Notice::Phase { .. }
+            | Notice::Moved(_)
+            | Notice::TimedOut { .. }
+            | Notice::Sync(_) => {}
         }
     }
 
