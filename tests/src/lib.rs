@@ -5,6 +5,7 @@ pub mod bench;
 pub mod cluster;
 pub mod faults;
 pub mod history;
+pub mod http_load;
 pub mod liar;
 pub mod recording;
 pub mod replay;

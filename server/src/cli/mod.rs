@@ -19,6 +19,7 @@ pub mod network_init;
 mod node_file;
 #[cfg(test)]
 mod node_tests;
+mod panics;
 pub mod pay;
 pub mod progress;
 pub mod run;

@@ -133,6 +133,30 @@ fn wrong_plain_values_are_refused_with_their_line() {
     );
 }
 
+/// Limits for HTTP, to be appended to [`GOOD`]: they begin on line 33.
+const HTTP_LIMITS: &str = "\n[http_limits]\nconnections = 100\nrequests_per_second = 7\nlimit_loopback = true\n";
+
+#[test]
+fn limits_for_http_are_read_and_wrong_ones_refused_with_their_line() {
+    let text = format!("{GOOD}{HTTP_LIMITS}");
+    let (limits, default) = (load(&text).unwrap().http_limits, Limits::default());
+    let as_written =
+        Limits { connections: 100, requests_per_second: 7.try_into().unwrap(), limit_loopback: true, ..default };
+    assert_eq!(limits, as_written);
+    assert_eq!(load(GOOD).unwrap().http_limits, default);
+    assert_refused(
+        &text,
+        &[
+            ("no connections", "= 100", "= 0", 34, "`connections` is 0: it can be 1 to 10000"),
+            ("too many", "= 100", "= 10001", 34, "`connections` is 10001"),
+            ("a rate of nothing", "= 7", "= 0", 35, "`requests_per_second` is 0: it can be 1 to 1000000"),
+            ("negative", "= 7", "= -1", 35, "invalid value"),
+            ("unknown key", "requests_per_second", "requests", 35, "unknown field `requests`"),
+            ("no such limit", "limit_loopback = true", "limit_loopback = 1", 36, "expected a boolean"),
+        ],
+    );
+}
+
 #[test]
 fn wrong_organisations_are_refused_with_their_line() {
     assert_refused(
