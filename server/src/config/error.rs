@@ -135,6 +135,18 @@ pub enum Problem {
         /// What is there.
         text: String,
     },
+    /// A number beyond its bounds.
+    #[error("`{key}` is {value}: it can be {least} to {most}; remove the line for the default")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// What is there.
+        value: u64,
+        /// The smallest that is allowed.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
     /// Two listeners on one port.
     #[error("`listen` and `http` are both {0}: give each its own port")]
     SamePort(String),
@@ -148,6 +160,12 @@ pub enum Problem {
         /// What is there.
         text: String,
     },
+    /// Not `key@host:port`.
+    #[error(
+        "`preferred_peers` has {0:?}: expected the public key and address of a node, such as \"G…@node.example:7001\"; \
+         without a key, use `known_peers`"
+    )]
+    NotAPreferredPeer(String),
     /// Not a host name.
     #[error("{0:?} is not a host name: write it without scheme, port and path, such as \"node.example\"")]
     NotAHost(String),
