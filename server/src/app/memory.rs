@@ -41,3 +41,57 @@ fn recalled_peer(KeptPeer { address, node, source, success_ms, failures, failure
 fn kept_peer(KnownPeer { address, node, source, success_ms, failures, failure_ms }: KnownPeer) -> KeptPeer {
     KeptPeer { address, node, source, success_ms, failures, failure_ms }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{NetworkId, SecretKey};
+    use crate::overlay::{self, OverlayConfig, Seats};
+    use crate::store::KeyMark;
+    use crate::wire::VersionRange;
+    use fba_core::NodeId;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn store(folder: &Path) -> Store {
+        let mark = KeyMark::beside(&folder.join("node.key"));
+        Store::open(&folder.join("data"), NetworkId::of_passphrase("memory"), NodeId([1; 32]), &mark).unwrap().0
+    }
+
+    fn overlay((bans, known): (Vec<Ban>, Vec<KnownPeer>)) -> Overlay {
+        let config = OverlayConfig {
+            listen: ([127, 0, 0, 1], 0).into(),
+            public: None,
+            peers: Vec::new(),
+            trusted: BTreeSet::new(),
+            bans,
+            known,
+            target_outbound: 0,
+            seats: Seats::default(),
+            network: NetworkId::of_passphrase("memory"),
+            versions: VersionRange::OURS,
+        };
+        let [(votes, _), (rest, _)] = [(); 2].map(|()| async_channel::bounded(1));
+        overlay::start(config, &SecretKey::from_seed(&[1; 32]), Arc::default(), votes, rest).unwrap()
+    }
+
+    #[test]
+    fn bans_and_addresses_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = ([192, 0, 2, 1], 7001).into();
+        let (node, source) = (NodeId([2; 32]), NodeId([3; 32]));
+        let known = KnownPeer { address, node, source, success_ms: Some(5), failures: 0, failure_ms: 0 };
+        let before = overlay((Vec::new(), vec![known]));
+        before.ban(NodeId([7; 32]), None, "as agreed by phone");
+        before.punish(NodeId([8; 32]), "passed on a forged signature");
+        before.ban(NodeId([9; 32]), None, "by mistake");
+        assert!(before.unban(NodeId([9; 32])));
+        let mut kept = store(folder.path());
+        keep(&before, &mut kept).unwrap();
+        drop(kept);
+        let after = overlay(recall(&mut store(folder.path())).unwrap());
+        assert_eq!(after.bans(), before.bans());
+        assert_eq!(after.bans().len(), 2);
+    }
+}
