@@ -79,7 +79,8 @@ impl Range {
         let (loopback, link_local, private) = match address.to_canonical() {
             // 100.64.0.0/10 is a carrier's own (RFC 6598).
             IpAddr::V4(v4) => {
-                let shared = v4.to_bits() >> 22 == 0b0110_0100_01;
+                let [a, b, ..] = v4.octets();
+                let shared = a == 100 && b >> 6 == 1;
                 (v4.is_loopback(), v4.is_link_local(), v4.is_private() || shared)
             }
             IpAddr::V6(v6) => (v6.is_loopback(), v6.is_unicast_link_local(), v6.is_unique_local()),

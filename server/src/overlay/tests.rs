@@ -110,12 +110,15 @@ async fn turned_away(seed: u8, node: &Node) -> (u64, String) {
             Err(error) => error,
         }
     };
-    match runtime::timeout(DEADLINE, closed).await.expect("closed in time") {
-        ConnectionError::ApplicationClosed(close) => {
-            (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
-        }
-        other => panic!("not closed by the node: {other}"),
-    }
+    how_closed(runtime::timeout(DEADLINE, closed).await.expect("closed in time"))
+}
+
+/// The code and reason with which the node closed a connection.
+fn how_closed(closed: ConnectionError) -> (u64, String) {
+    let ConnectionError::ApplicationClosed(close) = closed else {
+        panic!("not closed by the node: {closed}");
+    };
+    (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
 }
 
 async fn raw(seed: u8, node: &Node) -> Raw {
@@ -161,11 +164,7 @@ impl Raw {
 
     /// How the node closed the connection.
     async fn refusal(&self) -> (u64, String) {
-        let closed = runtime::timeout(DEADLINE, self.connection.closed()).await.expect("closed in time");
-        let ConnectionError::ApplicationClosed(close) = closed else {
-            panic!("not closed by the node: {closed}");
-        };
-        (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
+        how_closed(runtime::timeout(DEADLINE, self.connection.closed()).await.expect("closed in time"))
     }
 
     async fn refused_with(&self, code: CloseCode, part: &str) {
