@@ -36,10 +36,11 @@ test: chromium $(WEB_PACKAGES) ## every test; installs what it needs
 	$(CARGO) build --locked --workspace --bin fba
 	cd web && CHROMIUM="$(CHROMIUM)" FBA_BIN="$(FBA_BIN)" npm run --silent e2e
 
-bench: ## figures of a whole network on this machine: latency and throughput
+bench: ## figures of a whole network on this machine: latency, throughput, the cost of replication
 	$(CARGO) build --locked --release -p fba-tests --bins
 	$(CARGO) run --locked --release -p fba-tests --bin bench -- latency
 	$(CARGO) run --locked --release -p fba-tests --bin bench -- throughput
+	$(CARGO) run --locked --release -p fba-tests --bin bench -- replicated
 
 demo: ## four organisations' servers on this machine, closing ledgers
 	$(CARGO) run --locked --release -- demo

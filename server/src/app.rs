@@ -2,11 +2,13 @@
 
 mod consensus;
 mod memory;
+mod reads;
 mod show;
+mod slots;
 
 use crate::config::{Config, ConfigErrors, QuorumSetOrigin};
 use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
-use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, Limits, NodeName, Published};
+use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, NodeName, Published, Slots};
 use crate::key::{Ed25519, NetworkId, Signatures};
 use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
 use crate::overlay::{self, Ban, KnownPeer, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
@@ -16,6 +18,8 @@ use crate::telemetry::Metrics;
 use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
 use fba_core::NodeId;
+use show::Showing;
+use slots::SlotLog;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -146,11 +150,13 @@ impl Running {
 /// # Errors
 /// See [`AppError`]; nothing is left running then.
 pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
+    crate::runtime::start();
     let genesis = config.load_genesis()?;
     let network = genesis.network_id();
     let (secret, key_hold) = key_file::hold(&config.node_seed_file)?;
     same_node(config, secret.node_id())?;
     let (mut store, restored) = Store::open(&config.data_dir, network, config.node, key_hold.mark())?;
+    store.keep_proofs(config.proofs);
     let ledger = open_ledger(&genesis, restored.ledger, &mut store)?;
     let recorder = options.record.as_deref().map(Recorder::open).transpose()?;
     let sequence = Arc::new(AtomicU64::new(ledger.sequence()));
@@ -167,22 +173,26 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         leader_weights: leader_weights(config),
     };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
-    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
-    let (published, events) = (Published::new(consensus.node_view()), Events::default());
+    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone())?;
+    let identity = identity(config, &genesis);
+    let (published, events) = (Published::new(consensus.node_view(&identity)), Events::default());
+    let slots = Slots::default();
     let metrics = Arc::new(Metrics::new());
     let state = HttpState {
-        identity: identity(config, &genesis),
+        identity: identity.clone(),
         view: published.clone(),
+        slots: slots.clone(),
         history: Arc::new(consensus.reader()),
         requests: request_sender,
         events: events.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: Limits::default() };
+    let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: config.http_limits };
     let http = http::start(&http_config, state)?;
     let (stop, stopped) = async_channel::bounded(1);
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
-    let consensus = consensus.showing(published, events, metrics);
+    let showing = Showing::new(published, SlotLog::new(slots), events, metrics, identity);
+    let consensus = consensus.showing(showing);
     let links = Links { votes, payload, requests, stopped };
     let run = move || {
         let outcome = crate::runtime::block_on(consensus.run(links));

@@ -182,12 +182,23 @@ pub fn node_strkey(node: NodeId) -> String {
     stellar_strkey::ed25519::PublicKey(node.0).to_string().as_str().to_owned()
 }
 
+/// How many characters a strkey has, public or secret.
+const STRKEY_LEN: usize = 56;
+
 /// Reads `G…`, and refuses keys of small order, which anyone can sign for.
 ///
 /// # Errors
-/// [`KeyError::NotAPublicKey`] or [`KeyError::WeakKey`].
+/// [`KeyError`], which never repeats what could be a seed.
 pub fn node_from_strkey(text: &str) -> Result<NodeId, KeyError> {
-    let not_a_key = || KeyError::NotAPublicKey(text.chars().take(60).collect());
+    let not_a_key = || {
+        let long = text.len() >= STRKEY_LEN && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match text.chars().next() {
+            // Even mistyped: most of a seed is a secret, too.
+            Some('S') if long => KeyError::SeedForKey,
+            Some('G') if text.len() == STRKEY_LEN && long => KeyError::Mistyped(text.to_owned()),
+            _ => KeyError::NotAPublicKey(text.chars().take(60).collect()),
+        }
+    };
     let key = stellar_strkey::ed25519::PublicKey::from_string(text).map_err(|_| not_a_key())?;
     let decoded = VerifyingKey::from_bytes(&key.0).map_err(|_| not_a_key())?;
     if decoded.is_weak() {
@@ -206,6 +217,15 @@ pub enum KeyError {
     /// Not a public key.
     #[error("{0:?} is not a public key: expected 56 characters beginning with G, as `fba keygen` prints them")]
     NotAPublicKey(String),
+    /// A public key with a letter wrong.
+    #[error("{0} has the form of a public key, but its check digits do not fit: a letter is wrong; copy it again")]
+    Mistyped(String),
+    /// A seed.
+    #[error(
+        "a seed (S…) stands where a public key (G…) belongs; write the public key instead, and if anybody else could \
+         read the seed here, stop using it: make a new one with `fba keygen`"
+    )]
+    SeedForKey,
     /// A key of small order.
     #[error("{0} is a weak key (small order): anyone can sign for it; make a new one with `fba keygen`")]
     WeakKey(String),
@@ -239,5 +259,17 @@ mod tests {
         assert!(!format!("{key:?}").contains(&*key.to_strkey()));
         let weak = node_strkey(NodeId(std::array::from_fn(|i| u8::from(i == 0))));
         assert!(matches!(node_from_strkey(&weak), Err(KeyError::WeakKey(_))));
+        let mistyped = format!("{}A", &node_strkey(key.node_id())[..55]);
+        assert_eq!(node_from_strkey(&mistyped), Err(KeyError::Mistyped(mistyped)));
+    }
+
+    #[test]
+    fn a_seed_in_the_place_of_a_public_key_is_never_repeated() {
+        let seed = SecretKey::from_seed(&[7; 32]).to_strkey();
+        for text in [seed.as_str(), &format!("{}A", &seed[..55]), &format!("{}A", seed.as_str())] {
+            let refused = node_from_strkey(text).unwrap_err();
+            assert!(!refused.to_string().contains(&text[..8]), "{refused}");
+            assert_eq!(refused, KeyError::SeedForKey);
+        }
     }
 }

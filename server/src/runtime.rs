@@ -1,4 +1,4 @@
-//! The async runtimes: the only file that names async-std, and tokio's runtime for the web side.
+//! The async runtimes: the only file that names async-std and its executor, and tokio's runtime for the web side.
 //!
 //! async-std is no longer developed upstream. Everything else in the crate asks this module for tasks, timers and
 //! name resolution, so moving to smol (the same reactor underneath) is a change of this file and of one quinn feature.
@@ -19,6 +19,24 @@ pub type Task<T> = async_std::task::JoinHandle<T>;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("timed out")]
 pub struct Elapsed;
+
+/// Threads of the runtime: half as many as there are processors, and at most so many. Its tasks only move bytes, and with
+/// a thread per processor nearly every packet wakes another thread than the last, which costs more than it saves.
+const THREADS_MAX: usize = 4;
+
+/// Starts the runtime for a server; a test or a tool that does not call this gets async-std's own number of threads. The
+/// environment variable `ASYNC_STD_THREAD_COUNT` overrides it.
+pub fn start() {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (processors / 2).clamp(1, THREADS_MAX);
+    // The first configuration counts: async-std's own, made when it is first used, comes too late then.
+    async_global_executor::init_with_config(
+        async_global_executor::GlobalExecutorConfig::default()
+            .with_env_var("ASYNC_STD_THREAD_COUNT")
+            .with_min_threads(threads)
+            .with_thread_name_fn(|| "overlay".to_owned()),
+    );
+}
 
 /// Runs `future` on the runtime's threads.
 pub fn spawn<F>(future: F) -> Task<F::Output>

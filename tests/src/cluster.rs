@@ -34,11 +34,14 @@ pub struct Shape {
     pub interval_ms: u64,
     /// Most milliseconds between closes when nothing happens.
     pub heartbeat_ms: u64,
+    /// Milliseconds a close time may be ahead of a clock.
+    pub clock_slip_ms: u64,
 }
 
 impl Shape {
     /// Four organisations of one validator that close quickly, busy or not.
-    pub const FOUR: Self = Self { organizations: 4, validators: 1, interval_ms: 100, heartbeat_ms: 500 };
+    pub const FOUR: Self =
+        Self { organizations: 4, validators: 1, interval_ms: 100, heartbeat_ms: 500, clock_slip_ms: 60_000 };
 }
 
 /// A network in a folder of its own. Dropping it kills what still runs.
@@ -84,11 +87,26 @@ impl Cluster {
         })
         .expect("a plan");
         let files = network_init(&Plan {
-            parameters: Parameters { heartbeat_ms: shape.heartbeat_ms, ..plan.parameters },
+            parameters: Parameters {
+                heartbeat_ms: shape.heartbeat_ms,
+                clock_slip_ms: shape.clock_slip_ms,
+                ..plan.parameters
+            },
             ports: Ports::Given(next_ports(shape.organizations * shape.validators)),
             ..plan
         })
         .expect("a network can be made");
+        let nodes = files.nodes.iter().map(|_| None).collect();
+        Self { files, nodes, program: program.to_owned(), _folder: None }
+    }
+
+    /// The network that is in `folder` already, not started.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn open(program: &Path, folder: &Path) -> Self {
+        let files = NetworkFiles::open(folder).expect("readable files").expect("a network in this folder");
         let nodes = files.nodes.iter().map(|_| None).collect();
         Self { files, nodes, program: program.to_owned(), _folder: None }
     }
@@ -148,12 +166,50 @@ impl Cluster {
     /// # Panics
     /// When there is no such server.
     pub fn try_start_node(&mut self, index: usize, extra: &[&str]) -> Result<(), String> {
+        let program = self.program.clone();
+        self.try_start_node_of(&program, index, extra)
+    }
+
+    /// As [`Cluster::try_start_node`], of another program: one that runs `fba` under conditions of its own.
+    ///
+    /// # Errors
+    /// When it ends before it serves.
+    ///
+    /// # Panics
+    /// When there is no such server.
+    pub fn try_start_node_of(&mut self, program: &Path, index: usize, extra: &[&str]) -> Result<(), String> {
         let node = self.files.nodes.get(index).expect("a server of this network");
         let log = node.folder.join("node.log");
-        let process = NodeProcess::spawn(&self.program, &node.name, &node.config, &log, extra)
-            .map_err(|error| error.to_string())?;
+        let process =
+            NodeProcess::spawn(program, &node.name, &node.config, &log, extra).map_err(|error| error.to_string())?;
         *self.nodes.get_mut(index).expect("a server of this network") = Some(process);
         Ok(())
+    }
+
+    /// The program its servers are of.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The process id of a running server.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn pid(&self, index: usize) -> u32 {
+        self.nodes.get(index).and_then(Option::as_ref).expect("the server runs").id()
+    }
+
+    /// Was a server started, and not stopped?
+    #[must_use]
+    pub fn is_running(&self, index: usize) -> bool {
+        self.nodes.get(index).is_some_and(Option::is_some)
+    }
+
+    /// Has a server ended by itself?
+    pub fn has_ended(&mut self, index: usize) -> bool {
+        self.nodes.get_mut(index).and_then(Option::as_mut).is_none_or(|node| node.ended().is_some())
     }
 
     /// Lets go of a running server without stopping it.

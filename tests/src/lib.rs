@@ -1,8 +1,10 @@
-//! What crosses crates: trace replay, recordings judged, real processes.
+//! What crosses crates: trace replay, recordings judged, real processes and what may happen to them.
 
 pub mod acked;
+pub mod bench;
 pub mod cluster;
-pub mod kills;
+pub mod faults;
+pub mod history;
 pub mod recording;
 pub mod replay;
 pub mod sim;

@@ -7,7 +7,6 @@ use fba_server::cli::events::{EventStream, NoEvent};
 use fba_server::demo::Payers;
 use fba_tests::acked::{AckedLoad, assert_kept};
 use fba_tests::cluster::{Cluster, PATIENCE, Shape, base_port, client, node};
-use fba_tests::kills::{self, Plan};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -200,16 +199,6 @@ fn a_second_key_on_a_data_folder_is_refused_and_the_first_goes_on() {
     assert!(refused.contains(&data.display().to_string()), "the refusal names the data folder: {refused}");
     cluster.start_node(0);
     cluster.all_closed(cluster.highest() + 2);
-}
-
-#[test]
-fn killed_again_and_again_nothing_is_lost_and_nobody_contradicts_himself() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let plan = Plan { kills: 4, seed: 2, payers: 4 };
-    let figures = kills::run(program(), folder.path(), plan, |told| println!("{told}"));
-    assert!(figures.hold(), "{figures}");
-    assert_eq!(figures.kills, 4);
-    assert_eq!((figures.in_sync.len(), figures.voting.len()), (4, 4), "all came back");
 }
 
 fn signal(name: &str, pid: u32) {

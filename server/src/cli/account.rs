@@ -11,7 +11,7 @@ pub struct Args {
     /// The account's public key: G…
     account: String,
     /// How many of its transactions to show
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=200))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=200))]
     transactions: u16,
     #[command(flatten)]
     node: NodeArgs,

@@ -122,7 +122,12 @@ fn load(file: &Path, keys: Keys) -> Result<Config, ConfigErrors> {
 
 /// The configurations under `path`, in the order of their names.
 fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
-    let failed = |error: &std::io::Error| CliError::io(format_args!("reading {}", path.display()), error);
+    let failed = |error: &std::io::Error| {
+        CliError::io(
+            format_args!("{} cannot be read (name a configuration, or a folder of them)", path.display()),
+            error,
+        )
+    };
     if !std::fs::metadata(path).map_err(|error| failed(&error))?.is_dir() {
         files.push(path.to_owned());
     } else if depth <= DEPTH_MAX {

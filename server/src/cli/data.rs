@@ -81,5 +81,10 @@ fn get(account: AccountId, name: &str, node: &NodeArgs) -> Result<Exit, CliError
 }
 
 fn from_hex(text: &str) -> Result<Vec<u8>, CliError> {
-    hex::decode(text).map_err(|error| CliError::new(Exit::Usage, format!("the value is not hexadecimal: {error}")))
+    hex::decode(text).map_err(|error| {
+        CliError::new(
+            Exit::Usage,
+            format!("the value is not hexadecimal: {error}; write two digits for each byte, without 0x"),
+        )
+    })
 }

@@ -6,13 +6,16 @@ use crate::key::{SecretKey, node_strkey};
 use crate::store::{KeyFileError, key_file};
 use std::path::{Path, PathBuf};
 
-/// Make a new key: the seed goes into a file that only you can read, the public key is printed.
+/// Make a new key: the seed goes into a file that only you can read, the public key is printed
+///
+/// Beside the key of a node an empty file FILE.unused says that it has never voted. The node removes it before its first
+/// vote: a key without it and without its database has to wait until it cannot contradict itself.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Where the seed goes. An existing file is never overwritten.
     #[arg(long, value_name = "FILE", default_value = "node.key")]
     pub out: PathBuf,
-    /// The key of an account, not of a node: it gets no mark that it has not voted yet.
+    /// The key is for an account, which holds and pays, not for a node, which votes.
     #[arg(long)]
     pub account: bool,
     /// Print JSON.

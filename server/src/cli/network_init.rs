@@ -1,7 +1,13 @@
-//! `fba network init`: keys, configurations and genesis of a whole network on this machine.
+//! `fba network init`: keys, configurations and genesis of a whole network, on one machine or several.
+
+mod deploy;
+mod hosts;
+
+pub use deploy::{COMPOSE_FILE, UNIT, UNIT_FILE};
+pub use hosts::{Host, Machine};
 
 use super::exit::{CliError, Exit, print};
-use super::keygen;
+use super::{keygen, node_file};
 use crate::config::{Config, Keys};
 use crate::key::{SecretKey, node_strkey};
 use crate::ledger::{AccountId, Genesis, Parameters};
@@ -31,10 +37,25 @@ const ORGANIZATION_NAMES: [&str; 26] = [
     "yankee", "zulu",
 ];
 
-/// Make keys, configurations and genesis for a network of N organisations with M validators each, on this machine.
+/// Make a whole network: keys, configurations and genesis
+///
+/// For N organisations with M validators each. All nodes run on this machine, unless --host says where they run: then
+/// each folder goes to its machine. Whoever runs this command sees every key, so this is for networks whose machines
+/// are all yours; organisations that do not trust one another use `fba network genesis` and `fba config new`. A Compose
+/// file and a systemd unit to run the nodes are written beside them.
+#[derive(clap::Args, Clone, Debug)]
+pub struct InitArgs {
+    #[command(flatten)]
+    network: Args,
+    /// Where an organisation's nodes run (alpha=192.0.2.1), or one node (alpha-2=fba.alpha.example); once for each.
+    #[arg(long = "host", value_name = "NAME=ADDRESS")]
+    hosts: Vec<Host>,
+}
+
+/// The shape of a network to make.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// How many organisations.
+    /// How many organisations: alpha, bravo, charlie, …
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub orgs: usize,
     /// How many validators each has.
@@ -43,16 +64,17 @@ pub struct Args {
     /// The folder to make. Must be new or empty.
     #[arg(long, value_name = "FOLDER", default_value = "network")]
     pub dir: PathBuf,
-    /// The network's passphrase; a new one unless given.
-    #[arg(long)]
+    /// The network's passphrase, which tells networks apart; a random one unless given. It is no secret.
+    #[arg(long, value_name = "TEXT")]
     pub passphrase: Option<String>,
-    /// Milliseconds between ledgers; 0 closes as soon as there is something.
+    /// Least milliseconds between two ledgers; 0 closes as soon as there is something.
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     pub interval: u64,
     /// Peers are listened to on this port and those after it, HTTP 1000 above.
     #[arg(long, value_name = "PORT", default_value_t = BASE_PORT)]
     pub base_port: u16,
-    /// MEDIUM, HIGH or CRITICAL; HIGH with three validators or more each, else MEDIUM.
+    /// How much each organisation is trusted: MEDIUM, HIGH or CRITICAL
+    /// [default: HIGH with three validators or more, else MEDIUM]
     #[arg(long, value_parser = quality)]
     pub quality: Option<Quality>,
     /// Print JSON.
@@ -60,7 +82,7 @@ pub struct Args {
     pub json: bool,
 }
 
-fn quality(text: &str) -> Result<Quality, String> {
+pub(super) fn quality(text: &str) -> Result<Quality, String> {
     let quality = Quality::from_name(&text.to_ascii_uppercase()).filter(|quality| *quality != Quality::Low);
     quality.ok_or_else(|| "a network of equal organisations is MEDIUM, HIGH or CRITICAL".to_owned())
 }
@@ -86,13 +108,22 @@ pub struct Plan {
     pub ports: Ports,
 }
 
-/// Ports on the loopback interface.
+/// Where the nodes listen.
 #[derive(Clone, Debug)]
 pub enum Ports {
-    /// Peers from this one on, HTTP 1000 above.
+    /// On the loopback interface: peers from this port on, HTTP 1000 above.
     From(u16),
-    /// (peers, HTTP) for each node, in order.
+    /// On the loopback interface: (peers, HTTP) for each node, in order.
     Given(Vec<(u16, u16)>),
+    /// On these machines, for peers on every interface from this port on; HTTP 1000 above, on the loopback interface.
+    On(Vec<Host>, u16),
+}
+
+/// Where one node listens, and what others call.
+struct Place {
+    listen: SocketAddr,
+    http: SocketAddr,
+    address: String,
 }
 
 /// What was made.
@@ -176,11 +207,16 @@ fn load(file: &Path) -> Result<Config, CliError> {
 ///
 /// # Errors
 /// A plan that cannot be (64), a folder that cannot be written (74, 77).
-pub fn run(args: &Args) -> Result<(), CliError> {
-    let plan = Plan::of(args)?;
+pub fn run(args: &InitArgs) -> Result<(), CliError> {
+    let InitArgs { network, hosts } = args;
+    let mut plan = Plan::of(network)?;
+    if !hosts.is_empty() {
+        plan.ports = Ports::On(hosts.clone(), network.base_port);
+    }
     let made = network_init(&plan)?;
+    deploy::write_deployment(&made, &plan.folder)?;
     let warnings = check(&made)?;
-    print(&if args.json { json(&made) } else { text(&plan, &made, &warnings) })
+    print(&if network.json { json(&made) } else { text(&plan, &made, &warnings) })
 }
 
 impl Plan {
@@ -189,30 +225,38 @@ impl Plan {
     /// # Errors
     /// When there is no randomness (69) for a passphrase, or the clock is before 1970 (69).
     pub fn of(args: &Args) -> Result<Self, CliError> {
-        let unavailable = |error: &dyn std::fmt::Display| CliError::new(Exit::Unavailable, error);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| unavailable(&error))?;
-        let passphrase = match &args.passphrase {
-            Some(passphrase) => passphrase.clone(),
-            // A network of its own each time: statements of one are nothing in another.
-            None => {
-                let random = SecretKey::generate().map_err(|error| unavailable(&error))?.node_id();
-                format!("fba network {}", hex::encode(random.0.get(..8).unwrap_or_default()))
-            }
-        };
+        let (passphrase, genesis_close_time_ms) = Self::beginning(args.passphrase.as_deref())?;
         Ok(Self {
             organizations: args.orgs,
             validators: args.validators,
             folder: args.dir.clone(),
             passphrase,
             parameters: Parameters { close_interval_ms: args.interval, ..Parameters::default() },
-            genesis_close_time_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            genesis_close_time_ms,
             quality: args.quality,
             ports: Ports::From(args.base_port),
         })
     }
 
+    /// A new network's passphrase (random unless given), and the time it begins, in milliseconds since the epoch: now.
+    pub(super) fn beginning(passphrase: Option<&str>) -> Result<(String, u64), CliError> {
+        let unavailable = |error: &dyn std::fmt::Display| CliError::new(Exit::Unavailable, error);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| unavailable(&error))?;
+        let passphrase = match passphrase {
+            Some(passphrase) => passphrase.to_owned(),
+            // A network of its own each time: statements of one are nothing in another.
+            None => {
+                let random = SecretKey::generate().map_err(|error| unavailable(&error))?.node_id();
+                format!("fba network {}", hex::encode(random.0.get(..8).unwrap_or_default()))
+            }
+        };
+        Ok((passphrase, u64::try_from(now.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     fn check(&self) -> Result<(), CliError> {
         let usage = |message: String| Err(CliError::new(Exit::Usage, message));
+        // The account is made later: any will do to check the rules.
+        self.genesis(AccountId([0; 32])).check().map_err(|error| CliError::new(Exit::Usage, error))?;
         let (organizations, validators) = (self.organizations, self.validators);
         let nodes = organizations.saturating_mul(validators);
         if nodes == 0 {
@@ -230,21 +274,7 @@ impl Plan {
                 "{quality} needs at least {min} validators in each organisation, not {validators}; leave out --quality"
             ));
         }
-        match &self.ports {
-            Ports::From(base) if self.port(*base, nodes).is_none() => {
-                usage(format!("--base-port {base}: {nodes} nodes need ports from 1 up to at most 65535"))
-            }
-            Ports::Given(ports) if ports.len() != nodes => {
-                usage(format!("{} pairs of ports for {nodes} nodes: give one pair for each", ports.len()))
-            }
-            Ports::From(_) | Ports::Given(_) => Ok(()),
-        }
-    }
-
-    /// The port for HTTP of the node before this one: the highest of all.
-    fn port(&self, base: u16, nodes: usize) -> Option<u16> {
-        let last = u16::try_from(nodes).ok()?.checked_sub(1)?;
-        base.checked_add(last)?.checked_add(HTTP_PORT_OFFSET).filter(|_| base > 0)
+        self.places().map(|_| ()).or_else(usage)
     }
 
     fn quality(&self) -> Quality {
@@ -252,18 +282,71 @@ impl Plan {
         self.quality.unwrap_or(fitting)
     }
 
-    fn ports_of(&self, index: usize) -> (SocketAddr, SocketAddr) {
-        let (listen, http) = match &self.ports {
-            Ports::Given(ports) => ports.get(index).copied().expect("as many pairs as nodes were checked to be given"),
-            Ports::From(base) => {
-                let offset = u16::try_from(index).expect("at most NODES_MAX nodes");
-                let listen = base.checked_add(offset).expect("checked against 65535");
-                (listen, listen.checked_add(HTTP_PORT_OFFSET).expect("checked against 65535"))
-            }
-        };
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        (loopback(listen), loopback(http))
+    fn genesis(&self, root_account: AccountId) -> Genesis {
+        Genesis {
+            passphrase: self.passphrase.clone(),
+            close_time_ms: self.genesis_close_time_ms,
+            root_account,
+            total_supply: TOTAL_SUPPLY,
+            parameters: self.parameters.clone(),
+        }
     }
+
+    /// Where each node listens, in order; else what is wrong with the ports or machines asked for.
+    fn places(&self) -> Result<Vec<Place>, String> {
+        let nodes = self.organizations.saturating_mul(self.validators);
+        match &self.ports {
+            Ports::Given(ports) if ports.len() != nodes => {
+                Err(format!("{} pairs of ports for {nodes} nodes: give one pair for each", ports.len()))
+            }
+            Ports::Given(ports) => Ok(ports.iter().map(|(listen, http)| Place::loopback(*listen, *http)).collect()),
+            Ports::From(base) => {
+                let ports = (0..nodes).map(|index| with_http(base.checked_add(u16::try_from(index).ok()?)?));
+                let ports = ports.collect::<Option<Vec<_>>>().filter(|_| *base > 0);
+                let ports = ports.ok_or_else(|| {
+                    format!("--base-port {base}: {nodes} nodes need ports from 1 up to at most 65535, HTTP among them")
+                })?;
+                Ok(ports.into_iter().map(|(listen, http)| Place::loopback(listen, http)).collect())
+            }
+            Ports::On(hosts, base) => {
+                let names: Vec<_> = (0..nodes).map(|index| self.names(index)).collect();
+                let seats: Vec<_> =
+                    names.iter().map(|(organization, node)| hosts::Seat { organization, node }).collect();
+                let places = hosts::assign(hosts, &seats, *base)?;
+                places.iter().map(|(machine, port)| Place::on(machine, *port)).collect()
+            }
+        }
+    }
+
+    /// The names of a node's organisation, and of the node.
+    fn names(&self, index: usize) -> (String, String) {
+        let organization = organization_name(index / self.validators);
+        let node = match self.validators {
+            1 => organization.clone(),
+            validators => format!("{organization}-{}", (index % validators).saturating_add(1)),
+        };
+        (organization, node)
+    }
+}
+
+impl Place {
+    fn loopback(listen: u16, http: u16) -> Self {
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self { listen: at(listen), http: at(http), address: at(listen).to_string() }
+    }
+
+    fn on(machine: &Machine, port: u16) -> Result<Self, String> {
+        let (listen, http) = with_http(port).ok_or_else(|| {
+            format!("port {port} on {machine}: HTTP is {HTTP_PORT_OFFSET} above, and 65535 is the last")
+        })?;
+        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, http));
+        Ok(Self { listen: SocketAddr::from((machine.any(), listen)), http, address: machine.address(listen) })
+    }
+}
+
+/// A port for peers and the one for HTTP that goes with it.
+fn with_http(listen: u16) -> Option<(u16, u16)> {
+    Some((listen, listen.checked_add(HTTP_PORT_OFFSET)?))
 }
 
 /// Makes the network's files. Nothing existing is overwritten; what was made when a later step fails stays there.
@@ -275,51 +358,40 @@ pub fn network_init(plan: &Plan) -> Result<NetworkFiles, CliError> {
     empty_folder(&plan.folder)?;
     let root_key = plan.folder.join("root.key");
     let root = keygen::make(&root_key, false)?;
-    let genesis = Genesis {
-        passphrase: plan.passphrase.clone(),
-        close_time_ms: plan.genesis_close_time_ms,
-        root_account: AccountId(root.node_id().0),
-        total_supply: TOTAL_SUPPLY,
-        parameters: plan.parameters.clone(),
-    };
-    genesis.check().map_err(|error| CliError::new(Exit::Usage, error))?;
+    let genesis = plan.genesis(AccountId(root.node_id().0));
     let genesis_file = plan.folder.join("genesis.toml");
     write(&genesis_file, &genesis.to_toml())?;
-    let nodes = (0..plan.organizations.saturating_mul(plan.validators))
-        .map(|index| make_node(plan, index))
-        .collect::<Result<Vec<_>, _>>()?;
-    let trust = trust(plan, &nodes);
-    for node in &nodes {
-        write(&node.config, &format!("{}\n{trust}", head(plan, node)))?;
+    let places = plan.places().map_err(|message| CliError::new(Exit::Usage, message))?;
+    let nodes = places.iter().enumerate().map(|(index, place)| make_node(plan, index, place));
+    let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+    let trust = trust(plan, &nodes, &places);
+    for (node, place) in nodes.iter().zip(&places) {
+        write(&node.config, &format!("{}\n{trust}", head(plan, node, place)))?;
     }
     Ok(NetworkFiles { genesis: genesis_file, root_key, passphrase: plan.passphrase.clone(), nodes })
 }
 
-fn empty_folder(folder: &Path) -> Result<(), CliError> {
+pub(super) fn empty_folder(folder: &Path) -> Result<(), CliError> {
     let shown = folder.display();
-    std::fs::create_dir_all(folder).map_err(|error| CliError::io(format_args!("making {shown}"), &error))?;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| CliError::io(format_args!("cannot make the folder {shown} (choose another --dir)"), &error))?;
     let mut entries =
         std::fs::read_dir(folder).map_err(|error| CliError::io(format_args!("reading {shown}"), &error))?;
     if entries.next().is_some() {
         return Err(CliError::new(
             Exit::Io,
-            format_args!("{shown} is not empty, and a network's keys are never overwritten: choose another --dir"),
+            format_args!("{shown} is not empty, and keys are never overwritten: choose another --dir"),
         ));
     }
     Ok(())
 }
 
-fn make_node(plan: &Plan, index: usize) -> Result<NodeFiles, CliError> {
-    let (organization, validator) = (index / plan.validators, index % plan.validators);
-    let organization = organization_name(organization);
-    let name = match plan.validators {
-        1 => organization.clone(),
-        _ => format!("{organization}-{}", validator.saturating_add(1)),
-    };
+fn make_node(plan: &Plan, index: usize, place: &Place) -> Result<NodeFiles, CliError> {
+    let (organization, name) = plan.names(index);
     let folder = plan.folder.join(&name);
     std::fs::create_dir(&folder).map_err(|error| CliError::io(format_args!("making {}", folder.display()), &error))?;
     let node = keygen::make(&folder.join("node.key"), true)?.node_id();
-    let (listen, http) = plan.ports_of(index);
+    let Place { listen, http, .. } = *place;
     let config = folder.join("node.toml");
     Ok(NodeFiles { name, home_domain: format!("{organization}.example"), node, folder, config, listen, http })
 }
@@ -329,45 +401,33 @@ fn organization_name(index: usize) -> String {
 }
 
 /// What differs from node to node.
-fn head(plan: &Plan, node: &NodeFiles) -> String {
-    let passphrase = toml::Value::String(plan.passphrase.clone());
-    let NodeFiles { name, home_domain, listen, http, .. } = node;
-    let key = node_strkey(node.node);
-    format!(
-        "# The node {name} of {home_domain}. Every key: docs/configuration.md\n\
-         node_seed_file = \"node.key\"\n\
-         node_public_key = \"{key}\"\n\
-         node_is_validator = true\n\
-         home_domain = \"{home_domain}\"\n\
-         network_passphrase = {passphrase}\n\
-         genesis = \"../genesis.toml\"\n\
-         data_dir = \"data\"\n\
-         listen = \"{listen}\"\n\
-         http = \"{http}\"\n"
-    )
+fn head(plan: &Plan, node: &NodeFiles, place: &Place) -> String {
+    let own = node_file::Own {
+        name: &node.name,
+        node: node.node,
+        home_domain: Some(&node.home_domain),
+        passphrase: &plan.passphrase,
+        genesis: "../genesis.toml",
+        listen: node.listen,
+        public_address: node.listen.ip().is_unspecified().then_some(&place.address),
+        http: node.http,
+    };
+    own.head()
 }
 
 /// Whom everybody trusts.
-fn trust(plan: &Plan, nodes: &[NodeFiles]) -> String {
+fn trust(plan: &Plan, nodes: &[NodeFiles], places: &[Place]) -> String {
     let mut text = String::from("# Whom this node trusts. `fba config check` shows the quorum set that follows.\n");
-    let quality = plan.quality();
     for index in 0..plan.organizations {
-        let name = organization_name(index);
-        let _infallible =
-            writeln!(text, "\n[[organization]]\nhome_domain = \"{name}.example\"\nquality = \"{quality}\"");
+        text += &node_file::organization(&format!("{}.example", organization_name(index)), plan.quality());
     }
-    for NodeFiles { name, home_domain, node, listen, .. } in nodes {
-        let key = node_strkey(*node);
-        let _infallible = writeln!(
-            text,
-            "\n[[validator]]\nname = \"{name}\"\nhome_domain = \"{home_domain}\"\npublic_key = \"{key}\"\n\
-             address = \"{listen}\""
-        );
+    for (NodeFiles { name, home_domain, node, .. }, place) in nodes.iter().zip(places) {
+        text += &node_file::validator(name, home_domain, *node, Some(&place.address));
     }
     text
 }
 
-fn write(file: &Path, text: &str) -> Result<(), CliError> {
+pub(super) fn write(file: &Path, text: &str) -> Result<(), CliError> {
     use std::io::Write;
     let written = std::fs::File::create_new(file).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
@@ -416,10 +476,24 @@ fn text(plan: &Plan, made: &NetworkFiles, warnings: &[String]) -> String {
     for warning in warnings {
         let _infallible = writeln!(text, "\nwarning: {warning}");
     }
-    let _infallible = writeln!(text, "\nNext, each in a terminal of its own:\n  fba config check {folder}");
+    text + &next(plan, made)
+}
+
+/// What to do with it.
+fn next(plan: &Plan, made: &NetworkFiles) -> String {
+    let folder = plan.folder.display();
+    if let Ports::On(..) = plan.ports {
+        return format!(
+            "\nNext:\n  fba config check {folder}\n\
+             then copy genesis.toml and a node's folder to its machine, side by side, and there:\n  fba run NAME/node.toml\n\
+             As a service or in a container: {UNIT_FILE}, {COMPOSE_FILE} and docs/operators.md.\n"
+        );
+    }
+    let mut text = format!("\nNext, each in a terminal of its own:\n  fba config check {folder}\n");
     for node in &made.nodes {
         let _infallible = writeln!(text, "  fba run {}", node.config.display());
     }
+    let _infallible = writeln!(text, "or all in containers: {folder}/{COMPOSE_FILE}; as services: {UNIT_FILE}");
     text
 }
 
@@ -444,11 +518,11 @@ fn json(made: &NetworkFiles) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn plan(folder: &Path, organizations: usize, validators: usize) -> Plan {
+    pub(in crate::cli) fn plan(folder: &Path, organizations: usize, validators: usize) -> Plan {
         Plan {
             organizations,
             validators,
@@ -502,16 +576,48 @@ mod tests {
     }
 
     #[test]
+    fn a_network_over_several_machines_is_called_by_their_addresses_and_keeps_http_to_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let hosts = ["alpha=192.0.2.1", "bravo=fba.bravo.example", "charlie=2001:db8::3", "delta=192.0.2.1"];
+        let ports = Ports::On(hosts.map(|host| host.parse().unwrap()).to_vec(), BASE_PORT);
+        let made = network_init(&Plan { ports, ..plan(folder.path(), 4, 1) }).unwrap();
+        assert_eq!(check(&made).unwrap(), Vec::<String>::new());
+        let expected = [
+            ("0.0.0.0:7001", "192.0.2.1:7001", "127.0.0.1:8001"),
+            ("0.0.0.0:7001", "fba.bravo.example:7001", "127.0.0.1:8001"),
+            ("[::]:7001", "[2001:db8::3]:7001", "127.0.0.1:8001"),
+            ("0.0.0.0:7002", "192.0.2.1:7002", "127.0.0.1:8002"),
+        ];
+        for (node, (listen, public, http)) in made.nodes.iter().zip(expected) {
+            let config = load(&node.config).unwrap();
+            assert_eq!((config.listen.to_string(), config.http.to_string()), (listen.to_owned(), http.to_owned()));
+            assert_eq!(config.public_address.unwrap().to_string(), public);
+            let others = config.peers.iter().filter_map(|peer| peer.key.map(|_| peer.address.to_string()));
+            let wanted = expected.iter().map(|(_, public, _)| (*public).to_owned()).filter(|other| other != public);
+            assert_eq!(others.collect::<std::collections::BTreeSet<_>>(), wanted.collect());
+        }
+    }
+
+    #[test]
     fn a_plan_that_cannot_be_is_refused_before_anything_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let good = || plan(folder.path(), 2, 1);
         let bad = [
             (Plan { organizations: 0, ..good() }, "no network"),
             (Plan { organizations: 101, ..good() }, "at most 100"),
+            (Plan { passphrase: String::new(), ..good() }, "passphrase has 0 bytes"),
             (Plan { quality: Some(Quality::High), ..good() }, "HIGH needs at least 3"),
             (Plan { ports: Ports::From(65_000), ..good() }, "65535"),
             (Plan { ports: Ports::From(0), ..good() }, "ports from 1"),
             (Plan { ports: Ports::Given(vec![(1, 2)]), ..good() }, "1 pairs of ports for 2"),
+            (Plan { ports: Ports::On(vec!["alpha=x".parse().unwrap()], 1), ..good() }, "no machine for bravo"),
+            (
+                Plan {
+                    ports: Ports::On(["alpha=x", "bravo=x"].map(|h| h.parse().unwrap()).to_vec(), 64_535),
+                    ..good()
+                },
+                "HTTP is 1000 above",
+            ),
         ];
         for (plan, message) in bad {
             let error = network_init(&plan).unwrap_err();

@@ -4,7 +4,7 @@ use crate::app::{self, AppError, Options};
 use crate::cli::exit::{CliError, Exit, print};
 use crate::cli::signing::key_error;
 use crate::config::{Config, Keys};
-use crate::store::StoreError;
+use crate::store::{LockError, StoreError};
 use crate::telemetry::{LogFormat, start_log};
 use async_channel::{Receiver, Sender};
 use futures::{FutureExt, pin_mut, select_biased};
@@ -83,6 +83,9 @@ async fn either(stopped: &Receiver<()>, ended: &Receiver<()>) {
     select_biased! { _ = stopped => (), _ = ended => () }
 }
 
+/// How `fba run` ends when starting again would end the same way: what supervises a node leaves it stopped then.
+pub const FINAL_EXITS: [Exit; 5] = [Exit::No, Exit::Usage, Exit::Data, Exit::Permission, Exit::Config];
+
 fn cli_error(error: &AppError) -> CliError {
     let exit = match error {
         AppError::Config(errors) => errors.exit(),
@@ -97,9 +100,16 @@ fn cli_error(error: &AppError) -> CliError {
     CliError::new(exit, error)
 }
 
-fn store_exit(error: &StoreError) -> Exit {
+fn is_no_database(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
+}
+
+pub(crate) fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Io { source, .. } => Exit::of_io(source),
+        StoreError::Exists { .. } => Exit::Io,
+        StoreError::Lock(LockError::Io { source, .. }) => Exit::of_io(source),
+        StoreError::Sqlite { source, .. } if is_no_database(source) => Exit::Data,
         StoreError::Lock(_) | StoreError::SqliteTooOld { .. } | StoreError::Setting { .. } => Exit::Unavailable,
         StoreError::OtherNetwork { .. } | StoreError::OtherNode { .. } => Exit::Config,
         StoreError::NotOurs { .. }

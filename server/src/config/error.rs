@@ -110,7 +110,7 @@ pub enum Problem {
     #[error("not UTF-8 text, which TOML has to be; is it the right file?")]
     NotUtf8,
     /// TOML's own complaint.
-    #[error("{0}; docs/configuration.md lists every key")]
+    #[error("{0}; {advice}; docs/configuration.md lists every key", advice = advice(.0))]
     Toml(String),
     /// A key that must be there.
     #[error("`{key}` is missing; add for example: {example}")]
@@ -123,7 +123,7 @@ pub enum Problem {
 
     // Plain values
     /// Nothing between the quotes.
-    #[error("`{0}` is empty; write a value or remove the line")]
+    #[error("`{0}` is empty; name a file or folder, relative to this file's folder or from the root")]
     Empty(&'static str),
     /// Not `ip:port`.
     #[error(
@@ -146,6 +146,16 @@ pub enum Problem {
         least: u64,
         /// The largest.
         most: u64,
+    },
+    /// Not a way to keep proofs.
+    #[error(
+        "`proofs` is {text}: write \"all\", or the number of the newest ledgers whose proofs are kept, from {least} on"
+    )]
+    NotProofs {
+        /// What is there.
+        text: String,
+        /// The least number.
+        least: u64,
     },
     /// Two listeners on one port.
     #[error("`listen` and `http` are both {0}: give each its own port")]
@@ -173,10 +183,12 @@ pub enum Problem {
     #[error("home domain {0:?}: at most 253 of a-z, 0-9, '-' and '.', such as \"alice.example\"")]
     NotAHomeDomain(String),
     /// Not a name.
-    #[error("name {0:?}: 1 to 64 of letters, digits, '-', '_' and '.', and neither \"self\" nor a public key")]
+    #[error(
+        "name {0:?}: 1 to 64 of letters, digits, '-', '_' and '.', and neither \"self\" nor a public key; choose another"
+    )]
     NotAName(String),
     /// Passphrase out of bounds.
-    #[error("`network_passphrase` has {0} bytes; it has 1 to 256, and all nodes of a network have the same")]
+    #[error("`network_passphrase` has {0} bytes; it has 1 to 256: write the passphrase of genesis.toml")]
     Passphrase(usize),
     /// Unknown words.
     #[error("`accept_unsafe` does not know {0:?}; the words are {all}", all = Unsafe::all_words())]
@@ -199,7 +211,10 @@ pub enum Problem {
         seed_file: String,
     },
     /// The seed is another node's.
-    #[error("`node_public_key` is {stated}, but the seed in {seed_file} is that of {found}: one of the two is wrong")]
+    #[error(
+        "`node_public_key` is {stated}, but the seed in {seed_file} is that of {found}; name this node's own seed file, or correct \
+         node_public_key"
+    )]
     OtherNode {
         /// As the file says.
         stated: String,
@@ -211,7 +226,7 @@ pub enum Problem {
 
     // Genesis
     /// The genesis file cannot be used.
-    #[error("genesis {path}: {why}")]
+    #[error("genesis {path}: {why}; it is the file all nodes of the network have: ask another operator for it")]
     Genesis {
         /// The file.
         path: String,
@@ -220,7 +235,8 @@ pub enum Problem {
     },
     /// Genesis of another network.
     #[error(
-        "`network_passphrase` is {here:?}, but {path} is the genesis of {there:?}: this node would speak to another network"
+        "`network_passphrase` is {here:?}, but {path} is the genesis of {there:?}: this node would speak to another network; \
+         take the genesis of your network, or the passphrase of that one"
     )]
     OtherNetwork {
         /// In this file.
@@ -233,7 +249,7 @@ pub enum Problem {
 
     // Organisations and validators
     /// Not a quality.
-    #[error("quality {0:?}: it is LOW, MEDIUM, HIGH or CRITICAL")]
+    #[error("quality {0:?}: write LOW, MEDIUM, HIGH or CRITICAL, in capitals")]
     UnknownQuality(String),
     /// No quality.
     #[error(
@@ -254,7 +270,7 @@ pub enum Problem {
     #[error("organisation {0} has no validators; add a [[validator]] with home_domain = \"{0}\", or remove it")]
     NoValidators(String),
     /// No such organisation.
-    #[error("no [[organization]] has home domain {found}; there are: {known}")]
+    #[error("no [[organization]] has home domain {found}; there are: {known}; correct it, or add that organisation")]
     UnknownOrganization {
         /// What is asked for.
         found: String,
@@ -262,7 +278,10 @@ pub enum Problem {
         known: String,
     },
     /// Whose validator?
-    #[error("validator {0} has no home_domain; a generated quorum set needs to know whose it is")]
+    #[error(
+        "validator {0} has no home_domain; a generated quorum set needs to know whose it is; add home_domain = \"…\" with \
+         that of an [[organization]]"
+    )]
     NoHomeDomain(String),
     /// Whose node is this?
     #[error(
@@ -288,7 +307,8 @@ pub enum Problem {
     },
     /// A watcher among the validators.
     #[error(
-        "this node is listed as a validator, but node_is_validator = false: others would wait for votes it never casts"
+        "this node is listed as a validator, but node_is_validator = false: others would wait for votes it never casts; \
+         remove its [[validator]] entry, or let it vote"
     )]
     ListedWatcher,
     /// Too few.
@@ -322,7 +342,9 @@ pub enum Problem {
 
     // Quorum sets
     /// Nobody of that name.
-    #[error("quorum set names {found:?}, and no [[validator]] is called that; there are: {known}")]
+    #[error(
+        "quorum set names {found:?}, and no [[validator]] is called that; there are: {known}; correct it, or add that [[validator]]"
+    )]
     UnknownMember {
         /// What is asked for.
         found: String,
@@ -330,11 +352,11 @@ pub enum Problem {
         known: String,
     },
     /// Nobody in it.
-    #[error("a quorum set without members: list validators, or inner sets as [[quorum_set.inner]]")]
+    #[error("a quorum set without members can never be satisfied: list validators, or remove it")]
     NoMembers,
     /// Threshold out of range.
     #[error(
-        "threshold {threshold} of {members} member(s): it is at least 1 and at most {members}; {majority} would be a majority"
+        "threshold {threshold} of {members} member(s): it is at least 1 and at most {members}; write {majority}, which is a majority, or more"
     )]
     Threshold {
         /// The threshold.
@@ -385,6 +407,15 @@ pub enum Problem {
         /// Generated, in one line.
         generated: String,
     },
+}
+
+/// What to do about a complaint of the TOML parser, whose words do not say.
+fn advice(message: &str) -> &'static str {
+    match message {
+        unknown if unknown.starts_with("unknown field") => "correct the name, or remove it",
+        twice if twice.starts_with("duplicate key") => "keep one of the two",
+        _ => "texts stand in \"quotes\", true, false and numbers do not",
+    }
 }
 
 impl Problem {

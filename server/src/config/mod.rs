@@ -4,6 +4,7 @@
 //! are refused unless the file accepts them in words. `docs/configuration.md` lists every key.
 
 mod error;
+mod http_limits;
 mod names;
 mod overlay;
 mod raw;
@@ -24,14 +25,16 @@ pub use trust::{Directory, Known, QuorumSetOrigin, Trust};
 pub use warning::Warning;
 
 use crate::cli::exit::Exit;
+use crate::http::Limits;
 use crate::key::{node_from_strkey, node_strkey};
 use crate::ledger::Genesis;
-use crate::store::{KeyFileError, key_file};
+use crate::store::{KeyFileError, LockError, ProofsKept, key_file};
 use fba_core::NodeId;
 use raw::Raw;
 use source::{Problems, Source};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -64,8 +67,12 @@ pub struct Config {
     pub http: SocketAddr,
     /// Names under which HTTP is served besides the loopback ones.
     pub http_hosts: Vec<String>,
+    /// What HTTP clients may ask.
+    pub http_limits: Limits,
     /// The folder of the database.
     pub data_dir: PathBuf,
+    /// For how many ledgers proofs are kept.
+    pub proofs: ProofsKept,
     /// Whom to call: preferred and known peers, and validators whose address is given. Never this node.
     pub peers: Vec<Peer>,
     /// Whom else to call, and whom to let in.
@@ -165,7 +172,9 @@ struct Plain {
     public_address: Option<HostPort>,
     http: SocketAddr,
     http_hosts: Vec<String>,
+    http_limits: Limits,
     data_dir: PathBuf,
+    proofs: ProofsKept,
     known_peers: Vec<HostPort>,
     preferred_peers: Vec<Peer>,
     overlay: OverlaySettings,
@@ -189,7 +198,12 @@ impl Plain {
             && listen == http
             && listen.port() != 0
         {
-            problems.add(Problem::SamePort(listen.to_string()));
+            let problem = Problem::SamePort(listen.to_string());
+            // One of the two is in the file: the defaults differ.
+            match raw.http.as_ref().or(raw.listen.as_ref()) {
+                Some(written) => problems.at(&written.span(), problem),
+                None => problems.add(problem),
+            }
         }
         let public_address =
             optional(problems, raw.public_address.as_ref(), |text| HostPort::parse("public_address", text));
@@ -200,6 +214,8 @@ impl Plain {
         Some(Self {
             accepted: all(problems, &raw.accept_unsafe, words).into_iter().collect(),
             http_hosts: all(problems, &raw.http_hosts, names::http_host),
+            http_limits: http_limits::read(raw.http_limits.as_ref(), problems),
+            proofs: optional_proofs(problems, raw.history.proofs.as_ref()),
             known_peers: all(problems, &raw.known_peers, |text| HostPort::parse("known_peers", text)),
             preferred_peers,
             overlay,
@@ -255,7 +271,9 @@ impl Plain {
             public_address: self.public_address,
             http: self.http,
             http_hosts: self.http_hosts,
+            http_limits: self.http_limits,
             data_dir: self.data_dir,
+            proofs: self.proofs,
             peers,
             overlay: self.overlay,
             trust,
@@ -321,6 +339,22 @@ impl Plain {
         }
         warnings
     }
+}
+
+/// `"all"`, or a number of ledgers; all unless it says something else.
+fn optional_proofs(problems: &mut Problems<'_>, value: Option<&Spanned<toml::Value>>) -> ProofsKept {
+    let Some(value) = value else { return ProofsKept::All };
+    let kept = match value.get_ref() {
+        toml::Value::String(words) if words == "all" => Some(ProofsKept::All),
+        toml::Value::Integer(number) => {
+            let number = u64::try_from(*number).ok().filter(|number| *number >= ProofsKept::LEAST);
+            number.and_then(NonZeroU64::new).map(ProofsKept::Newest)
+        }
+        _ => None,
+    };
+    let text = || names::shortened(&value.get_ref().to_string());
+    let kept = kept.ok_or_else(|| Problem::NotProofs { text: text(), least: ProofsKept::LEAST });
+    problems.keep(&value.span(), kept).unwrap_or_default()
 }
 
 fn required<'r, T>(
@@ -447,6 +481,7 @@ pub(crate) fn exit_of(error: &KeyFileError) -> Exit {
         KeyFileError::Permissions { .. } | KeyFileError::NotRegular { .. } => Exit::Permission,
         KeyFileError::NotAKey { .. } => Exit::Data,
         KeyFileError::Exists { .. } => Exit::Io,
+        KeyFileError::Lock(LockError::Io { source, .. }) => Exit::of_io(source),
         KeyFileError::Lock(_) => Exit::Unavailable,
     }
 }

@@ -13,6 +13,14 @@ pub const OWN_NAME: &str = "self";
 pub struct HomeDomain(String);
 
 impl HomeDomain {
+    /// Reads a home domain.
+    ///
+    /// # Errors
+    /// [`Problem::NotAHomeDomain`] when it is none.
+    pub fn new(text: &str) -> Result<Self, Problem> {
+        Self::parse(text)
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let label = |label: &str| {
             let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -43,6 +51,14 @@ impl fmt::Display for HomeDomain {
 pub struct NodeName(String);
 
 impl NodeName {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// [`Problem::NotAName`] when it is none.
+    pub fn new(text: &str) -> Result<Self, Problem> {
+        Self::parse(text)
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let sane = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
@@ -74,6 +90,14 @@ pub struct HostPort {
 }
 
 impl HostPort {
+    /// Reads `host:port`; an IPv6 address is in brackets.
+    ///
+    /// # Errors
+    /// [`Problem::NotAHostPort`] when it is not that.
+    pub fn new(text: &str) -> Result<Self, Problem> {
+        Self::parse("address", text)
+    }
+
     pub(super) fn parse(key: &'static str, text: &str) -> Result<Self, Problem> {
         let parsed = || {
             let (host, port) = text.rsplit_once(':')?;

@@ -112,7 +112,7 @@ fn wrong_plain_values_are_refused_with_their_line() {
                 "IP address and port",
             ),
             ("no port", "http = \"127.0.0.1:8001\"", "http = \"127.0.0.1\"", 9, "IP address and port"),
-            ("one port twice", "127.0.0.1:8001", "127.0.0.1:7001", 0, "both 127.0.0.1:7001"),
+            ("one port twice", "127.0.0.1:8001", "127.0.0.1:7001", 9, "both 127.0.0.1:7001"),
             ("peer without port", "seed.example:7001", "seed.example", 10, "expected host:port"),
             ("peer with a URL", "seed.example:7001", "http://seed.example:7001", 10, "expected host:port"),
             ("port 0", "seed.example:7001", "seed.example:0", 10, "port 1 to 65535"),
@@ -310,6 +310,19 @@ fn wrong_quorum_sets_by_hand_are_refused_with_their_line() {
             ),
         ],
     );
+}
+
+#[test]
+fn proofs_are_kept_as_the_file_says() {
+    let with = |proofs: &str| format!("{GOOD}\n[history]\nproofs = {proofs}\n");
+    assert_eq!(load(GOOD).unwrap().proofs, ProofsKept::All);
+    assert_eq!(load(&with("\"all\"")).unwrap().proofs, ProofsKept::All);
+    let newest = ProofsKept::Newest(NonZeroU64::new(5_000).unwrap());
+    assert_eq!(load(&with("5000")).unwrap().proofs, newest);
+    for wrong in ["\"some\"", "11", "0", "-1", "[1]", "true"] {
+        let found = refusals(&with(wrong)).join("\n");
+        assert!(found.contains(&format!("`proofs` is {wrong}: write \"all\", or the number")), "{found}");
+    }
 }
 
 #[test]

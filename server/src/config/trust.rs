@@ -5,7 +5,7 @@ use super::names::{HomeDomain, HostPort, NodeName, OWN_NAME, shortened};
 use super::raw::{Raw, RawOrganization, RawQuorumSet, RawValidator};
 use super::source::Problems;
 use super::tree;
-use crate::key::{node_from_strkey, node_strkey};
+use crate::key::{KeyError, node_from_strkey, node_strkey};
 use fba_core::{NodeId, QuorumSet};
 use quorum_tools::generate::{GenerateError, Generated, Organization, Quality, generate};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +74,10 @@ pub(super) fn resolve(
         return None; // what follows would complain of the same again
     }
     let wanted = raw.quorum_set.is_none();
+    if let (true, true, Some(first)) = (wanted, organizations.is_empty(), raw.validator.first()) {
+        problems.at(&first.span(), Problem::NoOrganizations);
+        return None;
+    }
     let generated = match generated(&organizations, &directory, own, wanted, problems) {
         Ok(generated) => generated,
         Err(Refused) => return None,
@@ -243,8 +247,7 @@ fn generated(
 ) -> Result<Option<Generated>, Refused> {
     if organizations.is_empty() || (!wanted && organizations.values().any(|(_, quality)| quality.is_none())) {
         if wanted {
-            let others = directory.keys().any(|id| *id != own.id);
-            problems.add(if others { Problem::NoOrganizations } else { Problem::NobodyTrusted });
+            problems.add(Problem::NobodyTrusted);
             return Err(Refused);
         }
         return Ok(None);
@@ -266,7 +269,10 @@ fn generated(
         }
     }
     if own.is_validator && organizations.values().all(|(_, quality)| *quality == Some(Quality::Low)) {
-        problems.add(Problem::AllLow);
+        // In the order of lines: the first entry.
+        if let Some(first) = organizations.values().map(|(span, _)| span).min_by_key(|span| span.start) {
+            problems.at(first, Problem::AllLow);
+        }
     }
     if !problems.is_empty() {
         return Err(Refused);
@@ -341,6 +347,11 @@ impl ByHand<'_> {
         let named = || self.directory.iter().find(|(_, known)| known.name.as_str() == text).map(|(id, _)| *id);
         let id = if text == OWN_NAME { Some(self.own) } else { named().or_else(|| node_from_strkey(text).ok()) };
         let Some(id) = id else {
+            // What is meant as a key is told as one; a seed is never repeated.
+            if let Err(error @ (KeyError::Mistyped(_) | KeyError::SeedForKey)) = node_from_strkey(text) {
+                problems.at(&span, Problem::Key(error));
+                return None;
+            }
             let known = list(self.directory.values().map(|known| known.name.as_str()));
             problems.at(&span, Problem::UnknownMember { found: shortened(text), known });
             return None;

@@ -7,6 +7,7 @@
 
 mod answers;
 mod catchup;
+mod clock;
 mod decision;
 mod demands;
 mod driver;
@@ -22,26 +23,32 @@ mod payloads;
 mod peers;
 mod quorum_tracker;
 mod restore;
+mod slot_view;
 mod statements;
 mod tracking;
 mod transactions;
 mod trigger;
 mod tx_queue;
 mod view;
+mod waits;
 
 #[cfg(test)]
 mod tests;
 
 pub use durability::{Durability, durability};
 pub use io::{
-    Batch, Close, ClosedSummary, Commit, Divergence, Input, LastClosed, NodeState, NodeView, Notice, Now, Outgoing,
-    ReadLedgers, SyncState, Ticket, TicketOutcome, View, Vote,
+    Batch, CatchUpView, ClockView, Close, ClosedSummary, Commit, Divergence, FailAt, Input, LastClosed, LedgerPart,
+    Missing, MissingNode, Need, NodeState, NodeView, Notice, Now, Outgoing, ReadLedgers, Recovery, Said, SyncState,
+    Ticket, TicketOutcome, Unproven, View, Vote, Waits,
 };
-pub use restore::{Restored, Standing};
+pub use quorum_tracker::NODES_MAX as QUORUM_NODES_MAX;
+pub use restore::{OverrideRefused, Restored, Standing};
+pub use slot_view::SlotView;
 
 use crate::key::Signatures;
 use crate::ledger::Ledger;
 use catchup::CatchUp;
+use clock::Clock;
 use demands::Demands;
 use driver::{LedgerDriver, Verdicts};
 use effects::OpenSlot;
@@ -106,6 +113,7 @@ pub struct Herder {
     demands: Demands,
     catchup: CatchUp,
     tracking: Tracking,
+    clock: Clock,
     out: Outbox,
 }
 
@@ -122,7 +130,7 @@ impl Herder {
             scp: Node::new(local, votes, config.quorum_set.clone()),
             config,
             signatures,
-            slot: OpenSlot::new(SlotIndex(ledger.sequence()).next(), Duration::ZERO),
+            slot: OpenSlot::new(SlotIndex(ledger.sequence()).next(), Duration::ZERO, Duration::ZERO),
             ledger,
             silence,
             forgotten: restored.forgotten,
@@ -140,6 +148,7 @@ impl Herder {
             demands: Demands::default(),
             catchup: CatchUp::default(),
             tracking: Tracking::default(),
+            clock: Clock::default(),
             out: Outbox::default(),
         };
         herder.restore(restored);
@@ -171,6 +180,8 @@ impl Herder {
         self.sets.insert(normalized.hash(), Arc::clone(&normalized));
         self.tracker.set_local(normalized);
         self.scp.set_quorum_set(quorum_set.clone());
+        self.catchup.forget_onlookers();
+        self.slot.contrary = None;
         self.config.quorum_set = quorum_set;
     }
 

@@ -40,8 +40,8 @@ pub struct Genesis {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenesisError {
-    /// Not TOML, or other keys than these; the message has line and column.
-    #[error("the genesis file cannot be read: {0}")]
+    /// Not TOML, or other keys than these; the message has the line.
+    #[error("{0}")]
     Toml(String),
     /// The passphrase is empty or too long.
     #[error("passphrase has {found} bytes; it must have 1 to 256: it is what tells networks apart")]
@@ -74,7 +74,11 @@ impl Genesis {
     /// # Errors
     /// [`GenesisError`], naming the line or the rule.
     pub fn from_toml(text: &str) -> Result<Self, GenesisError> {
-        let genesis: Self = toml::from_str(text).map_err(|error| GenesisError::Toml(error.to_string()))?;
+        let genesis: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count().saturating_add(1);
+            GenesisError::Toml(format!("line {line}: {}", error.message()))
+        })?;
         genesis.check()?;
         Ok(genesis)
     }

@@ -87,7 +87,7 @@ fn set(connection: &Connection, path: &Path, settings: &[Setting]) -> Result<(),
 
 /// SQLite's own check of the whole file; the rows have checksums besides. The full one also compares indexes with
 /// their tables: a damaged index entry makes a row that is there look missing.
-fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let what = "check the database";
     let small = std::fs::metadata(path).is_ok_and(|file| file.len() <= FULL_CHECK_BYTES_MAX);
     let pragma = if small { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };
@@ -100,7 +100,9 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     if report == b"ok" {
         return Ok(());
     }
-    Err(StoreError::Damaged { path: path.to_owned(), report: String::from_utf8_lossy(&report).into_owned() })
+    // SQLite writes a heading, and the finding below it.
+    let report = String::from_utf8_lossy(&report).trim().replace('\n', " ");
+    Err(StoreError::Damaged { path: path.to_owned(), report })
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum StoreError {
     /// The data folder, or a file in it other than the database, cannot be used.
-    #[error("{path}: cannot {what}: {source}")]
+    #[error(
+        "{path}: cannot {what}: {source}; data_dir has to be a folder that this user may write, on a disk with space"
+    )]
     Io {
         /// What was tried.
         what: &'static str,
@@ -22,7 +24,7 @@ pub enum StoreError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// SQLite failed: disk full, disk broken, file damaged.
-    #[error("database: cannot {what}: {source}")]
+    #[error("database: cannot {what}: {source}{}", way_out(source))]
     Sqlite {
         /// What was tried.
         what: &'static str,
@@ -57,6 +59,12 @@ pub enum StoreError {
         path: PathBuf,
         /// What was found instead.
         found: String,
+    },
+    /// A copy is never made over something.
+    #[error("{path} exists, and a backup never overwrites: choose another name, or move that file away")]
+    Exists {
+        /// What is there.
+        path: PathBuf,
     },
     /// Written by a newer version.
     #[error("{path} has schema {found}, this version of fba knows up to {known}: start the newer fba again")]
@@ -127,6 +135,26 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+}
+
+/// What to do about a failure of SQLite, where that is known.
+fn way_out(source: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode;
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => {
+            "; what is in data_dir is not a node's database: name another data folder, or move that file away"
+        }
+        Some(ErrorCode::DiskFull) => "; free some space on that disk and start the node again",
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "; this user must be able to write every file in data_dir"
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            "; the disk fails, and what is on it is not known: check it, then start the node again, which has said \
+             nothing that was not stored"
+        }
+        // The others say what they are.
+        _ => "",
+    }
 }
 
 /// Says what was tried when SQLite fails.

@@ -16,7 +16,7 @@ const KEY_FILE_BYTES_MAX: u64 = 256;
 #[non_exhaustive]
 pub enum KeyFileError {
     /// It cannot be read or written.
-    #[error("key file {path}: {source}")]
+    #[error("key file {path}: {source}{}", way_out(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -56,6 +56,15 @@ pub enum KeyFileError {
     /// Another process uses the key.
     #[error(transparent)]
     Lock(#[from] LockError),
+}
+
+fn way_out(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => "; correct the name, or make a new key with `fba keygen`",
+        io::ErrorKind::PermissionDenied => "; it has to belong to the user who runs this, and only he may read it",
+        // The others say what they are.
+        _ => "",
+    }
 }
 
 /// A key this process alone uses: its lock and its mark. Keep it as long as the key is used.

@@ -8,6 +8,8 @@
 //! A data folder holds `fba.sqlite` (with `-wal` and `-shm` while in use), `fba.lock` and `last-signed`. A backup
 //! copies the database alone, with SQLite's backup command; restored under a used key it does not vote.
 
+mod archive;
+mod backup;
 mod boot;
 mod connection;
 mod error;
@@ -16,6 +18,8 @@ pub mod key_mark;
 mod ledgers;
 pub mod lock;
 mod peers;
+mod proofs;
+mod quorum_sets;
 mod reader;
 mod restore;
 mod row;
@@ -24,12 +28,15 @@ pub mod side_file;
 mod standing;
 mod votes;
 
+pub use archive::Archive;
+pub use backup::{Copied, CopyProgress};
 pub use error::StoreError;
 pub use key_file::{KeyFileError, KeyHold};
 pub use key_mark::KeyMark;
 pub use ledgers::{LedgerRow, Proof, TransactionRow};
 pub use lock::LockError;
 pub use peers::{KeptBan, KeptPeer, PeerChanges};
+pub use proofs::ProofsKept;
 pub use reader::{ENTRIES_PAGE_BYTES, LEDGERS_PAGE_MAX, Order, Reader, TRANSACTIONS_PAGE_MAX, Totals};
 pub use restore::{Restored, RestoredLedger};
 pub use standing::VoteStanding;
@@ -39,10 +46,11 @@ use crate::key::{NetworkId, node_strkey};
 use error::During;
 use fba_core::{Hash, NodeId, SlotIndex};
 use lock::Lock;
-use row::{META, integer};
+use quorum_sets::Named;
+use row::{META, OVERRIDES, integer};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
-use side_file::{Position, SideFile};
+use side_file::{Marks, Position, Run, SideFile};
 use standing::{Facts, judge};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -57,6 +65,9 @@ pub const DATABASE_FILE: &str = "fba.sqlite";
 /// Commits after which [`Store::maintain`] moves the log into the database: often enough that it stays in the cache,
 /// seldom enough that a page written by many commits is moved once.
 const COMMITS_PER_CHECKPOINT: u64 = 128;
+
+/// Ledgers after which quorum sets that nothing names any more are forgotten: seldom, because all have to be looked at.
+const SETS_FORGOTTEN_EVERY: u64 = 64;
 
 /// How many commits there were since the start.
 #[derive(Debug, Default)]
@@ -94,7 +105,11 @@ pub struct Store {
     /// Does the next commit give up lost votes?
     resuming: bool,
     position: Position,
+    /// How far the votes are synced.
+    synced: Position,
+    run: Run,
     last_closed: Option<LastClosed>,
+    proofs_kept: ProofsKept,
     /// Once a write has failed, no other is tried.
     poisoned: bool,
     counters: Arc<CommitCounters>,
@@ -128,7 +143,6 @@ impl Store {
         let mut connection = connection::open_writer(&path)?;
         schema::migrate(&mut connection, &path)?;
         let id = identify(&mut connection, &path, network, node)?;
-        key_mark::sync_folder_of(&path).map_err(io("sync the data folder", folder))?;
 
         let (ledger, transactions) = restore::load(&connection)?.unzip();
         let (database, saved) = load_votes(&connection, network, id)?;
@@ -136,12 +150,16 @@ impl Store {
         let recorded = side_file.read().map_err(io("read the side file", folder))?;
         let unused = mark.is_present().map_err(io("look for the mark of the key", mark.path()))?;
         let position = database.clone().unwrap_or(Position { store: id, count: 0, slot: 0 });
-        let standing = judge(Facts { unused, recorded, database });
+        let boot = boot::current();
+        let run = Run::named(&boot);
+        let standing = judge(Facts { unused, recorded, run, database });
         let last = ledger.as_ref().map_or(0, |ledger: &RestoredLedger| ledger.header.sequence);
         let herder = herder::Restored {
-            forgotten: note_boot(&mut connection, &boot::current(), last)?,
+            forgotten: note_boot(&mut connection, &boot, last)?,
             ..restored(&connection, network, last, &standing, saved)?
         };
+        // The log was written just now, so it has a name. SQLite syncs the folder too, and ignores it if that fails.
+        key_mark::sync_folder_of(&path).map_err(io("sync the data folder", folder))?;
         let last_closed = ledger.as_ref().zip(transactions).map(|(ledger, transactions): (&RestoredLedger, u64)| {
             LastClosed { sequence: ledger.header.sequence, hash: ledger.hash, transactions }
         });
@@ -155,13 +173,21 @@ impl Store {
             voting: false,
             resuming: false,
             position,
+            synced: position,
+            run,
             last_closed,
+            proofs_kept: ProofsKept::default(),
             poisoned: false,
             counters: Arc::default(),
             checkpointed: 0,
             _lock: lock,
         };
         Ok((store, Restored { ledger, herder, standing }))
+    }
+
+    /// From the next close on, keeps the proofs of so many ledgers. Proofs that are gone do not come back.
+    pub fn keep_proofs(&mut self, kept: ProofsKept) {
+        self.proofs_kept = kept;
     }
 
     /// Reads from any thread.
@@ -209,6 +235,19 @@ impl Store {
         self.resuming = true;
     }
 
+    /// Keeps, durably, that an operator ended the silence after a loss of votes while `slot` was open: to be called before
+    /// any vote follows from it. The votes themselves go through [`Store::resume_voting`] like any others.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn note_override(&mut self, slot: SlotIndex, at_ms: u64) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            let transaction = begin(&mut store.connection)?;
+            OVERRIDES.put(&transaction, &[integer(slot.0), integer(at_ms)])?;
+            transaction.commit().during("note an override")
+        })
+    }
+
     /// Moves the log into the database if it has grown. To be called when nobody waits for a commit.
     ///
     /// # Errors
@@ -253,7 +292,9 @@ impl Store {
         }
         self.last_closed = self.write_rows(commit, position)?;
         self.position = position;
-        if !sync {
+        if sync {
+            self.synced = position;
+        } else {
             connection::set_synced(&self.connection, &self.path, true)?;
         }
         self.counters.all.fetch_add(1, Ordering::Relaxed);
@@ -261,11 +302,15 @@ impl Store {
         if self.resuming {
             self.begin_voting()?;
             (self.resuming, self.standing) = (false, VoteStanding::Intact);
-        } else if sync && self.voting {
-            // Only what is durable in the database may be in the side file, or a power cut would look like a loss.
-            self.side_file.write(position).map_err(io("write the side file of", &self.path))?;
+        } else if self.voting && (sync || votes) {
+            self.side_file.write(self.marks()).map_err(io("write the file last-signed beside it", &self.path))?;
         }
         Ok(())
+    }
+
+    /// What the side file must hold now.
+    fn marks(&self) -> Marks {
+        Marks { synced: self.synced, written: self.position.count, run: self.run }
     }
 
     /// One transaction. Lost votes are left as they are, for whoever wants to look, until they are given up.
@@ -278,7 +323,8 @@ impl Store {
         if self.resuming {
             votes::forget_all(&transaction)?;
         }
-        commit.quorum_sets.iter().try_for_each(|set| votes::put_quorum_set(&transaction, set))?;
+        let named = Named::InSlot(open);
+        commit.quorum_sets.iter().try_for_each(|set| quorum_sets::put(&transaction, set, named))?;
         for close in &commit.closes {
             follows(last, close);
             let before = last.map_or(0, |last| last.transactions);
@@ -289,12 +335,23 @@ impl Store {
                 transactions: before.saturating_add(close.closed.applied.len() as u64),
             });
         }
+        if let Some(newest) = commit.closes.last() {
+            ledgers::put_state(&transaction, &newest.closed)?;
+        }
         commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
         commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
         commit.heard.iter().try_for_each(|signed| votes::put_heard(&transaction, signed))?;
+        let closed = last.map_or(0, |last| last.sequence);
         if votes_change {
-            votes::forget_before(&transaction, last.map_or(0, |last| last.sequence))?;
+            votes::forget_before(&transaction, closed)?;
             votes::put_position(&transaction, position)?;
+        }
+        if !commit.closes.is_empty() {
+            let proofs_from = proofs::forget_old(&transaction, self.proofs_kept, closed)?;
+            // While votes are lost nobody knows what they named.
+            if votes_change && open / SETS_FORGOTTEN_EVERY != closed.saturating_add(1) / SETS_FORGOTTEN_EVERY {
+                quorum_sets::forget_unnamed(&transaction, closed, proofs_from)?;
+            }
         }
         transaction.commit().during("commit")?;
         Ok(last)
@@ -317,7 +374,7 @@ impl Store {
 
     /// From here on the key counts as used: first the side file, then the mark, both durable before any vote is.
     fn begin_voting(&mut self) -> Result<(), StoreError> {
-        self.side_file.create(self.position).map_err(io("write the side file of", &self.path))?;
+        self.side_file.create(self.marks()).map_err(io("write the file last-signed beside it", &self.path))?;
         self.mark.remove().map_err(io("remove the mark of the key", self.mark.path()))?;
         self.voting = true;
         Ok(())
@@ -446,4 +503,4 @@ fn restored(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

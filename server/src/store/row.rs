@@ -24,13 +24,15 @@ macro_rules! table {
 // History is only added to: writing a ledger or a transaction a second time is an error, not a change.
 table!(META, "REPLACE", "meta", "?,?,?,?,?,?,?");
 table!(LAST_SIGNED, "REPLACE", "last_signed", "?,?,?,?,?");
+table!(OVERRIDES, "REPLACE", "overrides", "?,?,?");
 table!(VOTES, "REPLACE", "votes", "?,?,?,?,?,?");
 table!(HEARD, "REPLACE", "heard", "?,?,?,?,?");
-table!(QUORUM_SETS, "REPLACE", "quorum_sets", "?,?,?");
+table!(QUORUM_SETS, "REPLACE", "quorum_sets", "?,?,?,?,?");
 table!(TX_SETS, "REPLACE", "tx_sets", "?,?,?,?");
 table!(LEDGERS, "INSERT", "ledgers", "?,?,?,?,?,?,?,?,?");
 table!(TRANSACTIONS, "INSERT", "transactions", "?,?,?,?,?,?");
 table!(PROOFS, "REPLACE", "proofs", "?,?,?,?");
+table!(RETENTION, "REPLACE", "retention", "?,?,?");
 table!(ACCOUNTS, "REPLACE", "accounts", "?,?,?");
 table!(DATA_ENTRIES, "REPLACE", "data_entries", "?,?,?,?");
 table!(STATE, "REPLACE", "state", "?,?,?,?");

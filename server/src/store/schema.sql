@@ -18,6 +18,13 @@ CREATE TABLE last_signed (
   checksum INTEGER NOT NULL
 ) STRICT;
 
+-- Each time an operator ended the silence after a loss of votes, before it was known to be safe.
+CREATE TABLE overrides (
+  slot INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (slot, at_ms)
+) STRICT, WITHOUT ROWID;
+
 -- Our own newest statement per slot and protocol (0 nomination, 1 ballot); nominations with their round.
 CREATE TABLE votes (
   slot INTEGER NOT NULL, protocol INTEGER NOT NULL,
@@ -34,9 +41,10 @@ CREATE TABLE heard (
   PRIMARY KEY (slot, node, protocol)
 ) STRICT, WITHOUT ROWID;
 
--- Quorum sets named by our votes, by what was heard and by proofs.
+-- Quorum sets named by our votes, by what was heard and by proofs: `slot` and `proof` are the newest slot and the newest
+-- ledger whose statements were seen to name it.
 CREATE TABLE quorum_sets (
-  hash BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL,
+  hash BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL, slot INTEGER NOT NULL, proof INTEGER NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -68,6 +76,13 @@ CREATE INDEX transactions_by_source ON transactions (source);
 -- with them, one after the other.
 CREATE TABLE proofs (
   sequence INTEGER PRIMARY KEY, statements BLOB NOT NULL, sets BLOB NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT;
+
+-- The first ledger whose proof is kept; no row means all.
+CREATE TABLE retention (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  proofs_from INTEGER NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT;
 

@@ -1,8 +1,12 @@
 //! The side file `last-signed`: how far the key has voted, outside the database.
 //!
 //! A database restored from a backup looks perfectly healthy, and would make the node vote again where it has already
-//! voted. So after every durable vote the position is written here too. Backups leave this file out. Older than the
-//! database is normal, because the write is not synced; newer or missing means the database is not the one that voted.
+//! voted. So after every vote the position is written here too. Backups leave this file out. Older than the database is
+//! normal, because the write is not synced; newer or missing means the database is not the one that voted.
+//!
+//! Votes that are written and not synced go with a power cut, and that is no loss. But while the system runs on they
+//! must be there: SQLite takes a damaged end of its log for the end of the log, and says nothing. So the file holds two
+//! positions, and the run of the system in which the second one counts.
 
 use super::key_mark::sync_folder_of;
 use std::fs::{File, OpenOptions};
@@ -13,9 +17,9 @@ use std::path::{Path, PathBuf};
 /// The name of the side file inside a data folder.
 pub const SIDE_FILE: &str = "last-signed";
 
-/// Bytes of the record: id 16, count 8, slot 8, checksum 8. Written in place and below one disk sector, so that after
-/// a power cut the file holds the old record or the new one.
-const RECORD_BYTES: usize = 40;
+/// Bytes of the record: id 16, count 8, slot 8, written 8, run 8, checksum 8. Written in place and below one disk
+/// sector, so that after a power cut the file holds the old record or the new one.
+const RECORD_BYTES: usize = 56;
 
 /// How far a key has voted.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -28,6 +32,37 @@ pub struct Position {
     pub slot: u64,
 }
 
+/// What is remembered of how far a key has voted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Marks {
+    /// How far votes are synced.
+    pub synced: Position,
+    /// How many commits with ballot votes are written, synced or not.
+    pub written: u64,
+    /// The run of the system they were written in.
+    pub run: Run,
+}
+
+/// Names a run of the system, or does not know it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Run([u8; 8]);
+
+impl Run {
+    const UNKNOWN: Self = Self([0; 8]);
+
+    /// The run that the system calls `name`; empty where it has no names.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        if name.is_empty() { Self::UNKNOWN } else { Self(checksum(name.as_bytes())) }
+    }
+
+    /// Is what was written in this run, and not synced, certainly still there in the run `now`?
+    #[must_use]
+    pub fn lasts_until(self, now: Self) -> bool {
+        self == now && self != Self::UNKNOWN
+    }
+}
+
 /// What the side file says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Recorded {
@@ -35,8 +70,8 @@ pub enum Recorded {
     Missing,
     /// There is one, but it does not hold a position.
     Unreadable,
-    /// It holds a position.
-    At(Position),
+    /// It holds this.
+    At(Marks),
 }
 
 /// The side file of one data folder.
@@ -66,13 +101,13 @@ impl SideFile {
         }
     }
 
-    /// Makes the file with this position, durably: before the first vote, or when voting begins again after a loss.
+    /// Makes the file with these marks, durably: before the first vote, or when voting begins again after a loss.
     ///
     /// # Errors
     /// When it cannot be written. The key must not vote then.
-    pub fn create(&mut self, position: Position) -> io::Result<()> {
+    pub fn create(&mut self, marks: Marks) -> io::Result<()> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?;
-        file.write_all_at(&encode(position), 0)?;
+        file.write_all_at(&encode(marks), 0)?;
         file.set_len(RECORD_BYTES as u64)?;
         file.sync_all()?;
         sync_folder_of(&self.path)?;
@@ -80,40 +115,42 @@ impl SideFile {
         Ok(())
     }
 
-    /// Writes the position over the old one, unsynced: it survives a killed process, and may be lost with the power.
+    /// Writes the marks over the old ones, unsynced: it survives a killed process, and may be lost with the power.
     ///
     /// # Errors
     /// When it cannot be written, or the file is gone.
-    pub fn write(&mut self, position: Position) -> io::Result<()> {
+    pub fn write(&mut self, marks: Marks) -> io::Result<()> {
         let file = match self.file.take() {
             Some(file) => file,
             None => OpenOptions::new().write(true).open(&self.path)?,
         };
-        file.write_all_at(&encode(position), 0)?;
+        file.write_all_at(&encode(marks), 0)?;
         self.file = Some(file);
         Ok(())
     }
 }
 
-fn encode(position: Position) -> [u8; RECORD_BYTES] {
+fn encode(marks: Marks) -> [u8; RECORD_BYTES] {
+    let Marks { synced, written, run } = marks;
     let mut body = Vec::with_capacity(RECORD_BYTES);
-    body.extend(position.store);
-    body.extend(position.count.to_be_bytes());
-    body.extend(position.slot.to_be_bytes());
+    body.extend(synced.store);
+    body.extend(synced.count.to_be_bytes());
+    body.extend(synced.slot.to_be_bytes());
+    body.extend(written.to_be_bytes());
+    body.extend(run.0);
     body.extend(checksum(&body));
-    body.try_into().expect("16 + 8 + 8 + 8 bytes")
+    body.try_into().expect("16 + 5 × 8 bytes")
 }
 
-fn decode(bytes: &[u8]) -> Option<Position> {
+fn decode(bytes: &[u8]) -> Option<Marks> {
     let (body, sum) = bytes.split_last_chunk::<8>()?;
     let (store, numbers) = body.split_first_chunk::<16>()?;
-    let (count, slot) = numbers.split_first_chunk::<8>()?;
-    let slot = slot.try_into().ok()?;
-    (checksum(body) == *sum).then_some(Position {
-        store: *store,
-        count: u64::from_be_bytes(*count),
-        slot: u64::from_be_bytes(slot),
-    })
+    let (count, numbers) = numbers.split_first_chunk::<8>()?;
+    let (slot, numbers) = numbers.split_first_chunk::<8>()?;
+    let (written, run) = numbers.split_first_chunk::<8>()?;
+    let run = Run(run.try_into().ok()?);
+    let synced = Position { store: *store, count: u64::from_be_bytes(*count), slot: u64::from_be_bytes(*slot) };
+    (checksum(body) == *sum).then_some(Marks { synced, written: u64::from_be_bytes(*written), run })
 }
 
 fn checksum(body: &[u8]) -> [u8; 8] {
@@ -126,21 +163,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_reads_back_and_every_damage_is_noticed() {
+    fn only_the_same_named_run_keeps_what_was_not_synced() {
+        let run = Run::named("a");
+        assert!(run.lasts_until(Run::named("a")));
+        assert!(!run.lasts_until(Run::named("b")));
+        assert!(!Run::named("").lasts_until(Run::named("")));
+    }
+
+    #[test]
+    fn marks_read_back_and_every_damage_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let mut side = SideFile::in_folder(folder.path());
         assert_eq!(side.read().unwrap(), Recorded::Missing);
-        let mut position = Position { store: [3; 16], count: 1, slot: 9 };
-        assert!(side.write(position).is_err(), "only create makes the file");
-        side.create(position).unwrap();
-        position.count = 2;
-        side.write(position).unwrap();
-        assert_eq!(side.read().unwrap(), Recorded::At(position));
+        let synced = Position { store: [3; 16], count: 1, slot: 9 };
+        let mut marks = Marks { synced, written: 4, run: Run::named("run") };
+        assert!(side.write(marks).is_err(), "only create makes the file");
+        side.create(marks).unwrap();
+        marks.synced.count = 2;
+        side.write(marks).unwrap();
+        assert_eq!(side.read().unwrap(), Recorded::At(marks));
         // As after a restart: the file is opened anew.
         let mut side = SideFile::in_folder(folder.path());
-        position.count = 3;
-        side.write(position).unwrap();
-        assert_eq!(side.read().unwrap(), Recorded::At(position));
+        marks.written = 5;
+        side.write(marks).unwrap();
+        assert_eq!(side.read().unwrap(), Recorded::At(marks));
 
         let path = folder.path().join(SIDE_FILE);
         let good = std::fs::read(&path).unwrap();

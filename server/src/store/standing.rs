@@ -3,7 +3,7 @@
 //! A key must never vote where it may have voted differently before. So whatever does not fit is a loss: a node that
 //! keeps silent for no reason costs a moment, a node that contradicts itself can fork the network.
 
-use super::side_file::{Position, Recorded};
+use super::side_file::{Position, Recorded, Run};
 use std::fmt;
 
 /// May this node vote?
@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) unused: bool,
     /// What the side file says.
     pub(crate) recorded: Recorded,
+    /// The run of the system.
+    pub(crate) run: Run,
     /// How far the database says the key has voted; why not, if its votes cannot be read.
     pub(crate) database: Result<Position, String>,
 }
@@ -51,21 +53,24 @@ pub(crate) struct Facts {
 /// The verdict. Read as a table: the first line that applies.
 pub(crate) fn judge(facts: Facts) -> VoteStanding {
     let lost = |reason: String| VoteStanding::Lost { reason };
-    let Facts { unused, recorded, database } = facts;
+    let Facts { unused, recorded, run, database } = facts;
     let database = match database {
         Ok(position) => position,
         Err(reason) => return lost(format!("its saved votes cannot be read ({reason})")),
     };
     match recorded {
         Recorded::Unreadable => lost("the file last-signed is damaged".to_owned()),
-        Recorded::At(side) if side.store != database.store => {
+        Recorded::At(side) if side.synced.store != database.store => {
             lost("the database is not the one that voted last with this key".to_owned())
         }
-        Recorded::At(side) if side.count > database.count => lost(format!(
+        Recorded::At(side) if side.synced.count > database.count => lost(format!(
             "the database is older than the newest votes of this key (slot {}, the database ends at slot {}): \
-             it was restored from a copy",
-            side.slot, database.slot
+             it was restored from a copy, or the end of its log is damaged",
+            side.synced.slot, database.slot
         )),
+        Recorded::At(side) if side.run.lasts_until(run) && side.written > database.count => lost(
+            "the database lacks votes written since the system was started: the end of its log is damaged".to_owned(),
+        ),
         Recorded::At(_) => VoteStanding::Intact,
         Recorded::Missing if unused && database.count == 0 => VoteStanding::Fresh,
         Recorded::Missing if unused => lost("the file last-signed is missing, and the database holds votes".to_owned()),
@@ -80,13 +85,22 @@ pub(crate) fn judge(facts: Facts) -> VoteStanding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::side_file::Marks;
 
     fn at(store: u8, count: u64) -> Position {
         Position { store: [store; 16], count, slot: count }
     }
 
+    fn marks(store: u8, count: u64) -> Recorded {
+        written(store, count, count, "now")
+    }
+
+    fn written(store: u8, count: u64, written: u64, run: &str) -> Recorded {
+        Recorded::At(Marks { synced: at(store, count), written, run: Run::named(run) })
+    }
+
     fn judged(unused: bool, recorded: Recorded, database: Position) -> &'static str {
-        match judge(Facts { unused, recorded, database: Ok(database) }) {
+        match judge(Facts { unused, recorded, run: Run::named("now"), database: Ok(database) }) {
             VoteStanding::Fresh => "fresh",
             VoteStanding::Intact => "intact",
             VoteStanding::Lost { .. } => "lost",
@@ -95,20 +109,25 @@ mod tests {
 
     #[test]
     fn every_combination_of_mark_side_file_and_database_has_its_verdict() {
-        use Recorded::{At, Missing, Unreadable};
+        use Recorded::{Missing, Unreadable};
         let table = [
             (true, Missing, at(1, 0), "fresh"),
             (true, Missing, at(1, 3), "lost"),
             (false, Missing, at(1, 0), "lost"),
             (false, Missing, at(1, 3), "lost"),
-            (false, At(at(1, 3)), at(1, 3), "intact"),
-            (false, At(at(1, 2)), at(1, 3), "intact"),
-            (false, At(at(1, 4)), at(1, 3), "lost"),
-            (false, At(at(2, 3)), at(1, 3), "lost"),
-            (false, At(at(1, 3)), at(2, 0), "lost"),
+            (false, marks(1, 3), at(1, 3), "intact"),
+            (false, marks(1, 2), at(1, 3), "intact"),
+            (false, marks(1, 4), at(1, 3), "lost"),
+            (false, marks(2, 3), at(1, 3), "lost"),
+            (false, marks(1, 3), at(2, 0), "lost"),
+            // Votes that were written and not synced: only a power cut may take them.
+            (false, written(1, 2, 4, "now"), at(1, 4), "intact"),
+            (false, written(1, 2, 4, "now"), at(1, 3), "lost"),
+            (false, written(1, 2, 4, "before"), at(1, 3), "intact"),
+            (false, written(1, 4, 4, "before"), at(1, 3), "lost"),
             // The crash between making the side file and removing the mark.
-            (true, At(at(1, 0)), at(1, 0), "intact"),
-            (true, At(at(1, 3)), at(2, 0), "lost"),
+            (true, marks(1, 0), at(1, 0), "intact"),
+            (true, marks(1, 3), at(2, 0), "lost"),
             (true, Unreadable, at(1, 0), "lost"),
             (false, Unreadable, at(1, 3), "lost"),
         ];
@@ -116,7 +135,8 @@ mod tests {
             let row = format!("{unused} {recorded:?} {database:?}");
             assert_eq!(judged(unused, recorded, database), verdict, "{row}");
         }
-        let unreadable = Facts { unused: true, recorded: Missing, database: Err("row 7".to_owned()) };
+        let database = Err("row 7".to_owned());
+        let unreadable = Facts { unused: true, recorded: Missing, run: Run::named("now"), database };
         assert!(judge(unreadable).is_lost());
     }
 }
