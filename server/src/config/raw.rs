@@ -1,6 +1,7 @@
 //! The shape of a configuration file, as written. Everything has a span, so that every complaint has a line.
 
 use super::http_limits::RawHttpLimits;
+use super::overlay::RawOverlay;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -23,6 +24,7 @@ pub(super) struct Raw {
     pub(super) data_dir: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) known_peers: Vec<Spanned<String>>,
+    pub(super) overlay: Option<RawOverlay>,
     #[serde(default)]
     pub(super) accept_unsafe: Vec<Spanned<String>>,
     #[serde(default)]
