@@ -150,6 +150,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let (secret, key_hold) = key_file::hold(&config.node_seed_file)?;
     same_node(config, secret.node_id())?;
     let (mut store, restored) = Store::open(&config.data_dir, network, config.node, key_hold.mark())?;
+    store.keep_proofs(config.proofs);
     let ledger = open_ledger(&genesis, restored.ledger, &mut store)?;
     let recorder = options.record.as_deref().map(Recorder::open).transpose()?;
     let sequence = Arc::new(AtomicU64::new(ledger.sequence()));

@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` at the top of the repository says which module knows what.
 
 pub mod app;
+pub mod audit;
 pub mod cbor;
 pub mod cli;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod http;
 pub mod key;
 pub mod ledger;
 pub mod overlay;
+pub mod proof;
 pub mod record;
 pub mod runtime;
 pub mod store;

@@ -93,6 +93,17 @@ impl Cluster {
         Self { files, nodes, program: program.to_owned(), _folder: None }
     }
 
+    /// The network that is in `folder` already, not started.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn open(program: &Path, folder: &Path) -> Self {
+        let files = NetworkFiles::open(folder).expect("readable files").expect("a network in this folder");
+        let nodes = files.nodes.iter().map(|_| None).collect();
+        Self { files, nodes, program: program.to_owned(), _folder: None }
+    }
+
     /// Adds a server that only watches, with a key of its own, connected to every validator. Returns its index; it
     /// does not run yet.
     ///

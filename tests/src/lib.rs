@@ -1,7 +1,9 @@
 //! What crosses crates: trace replay, recordings judged, real processes.
 
 pub mod acked;
+pub mod bench;
 pub mod cluster;
+pub mod history;
 pub mod kills;
 pub mod recording;
 pub mod replay;

@@ -1,6 +1,7 @@
 //! The commands of `fba`, one file each.
 
 pub mod account;
+pub mod backup;
 pub mod client;
 pub mod completions;
 pub mod config_check;
@@ -18,6 +19,7 @@ mod node_file;
 #[cfg(test)]
 mod node_tests;
 pub mod pay;
+pub mod progress;
 pub mod run;
 mod signing;
 pub mod status;
@@ -63,6 +65,7 @@ enum Command {
     Data(data::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Backup(backup::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,6 +129,7 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Data(args) => data::run(args),
         Command::Completions(args) => completions::run(args, command_line()).map(|()| Exit::Good),
         Command::Man(args) => man::run(args, command_line()).map(|()| Exit::Good),
+        Command::Backup(args) => backup::run(args),
     }
 }
 

@@ -135,6 +135,16 @@ pub enum Problem {
         /// What is there.
         text: String,
     },
+    /// Not a way to keep proofs.
+    #[error(
+        "`proofs` is {text}: write \"all\", or the number of the newest ledgers whose proofs are kept, from {least} on"
+    )]
+    NotProofs {
+        /// What is there.
+        text: String,
+        /// The least number.
+        least: u64,
+    },
     /// Two listeners on one port.
     #[error("`listen` and `http` are both {0}: give each its own port")]
     SamePort(String),

@@ -24,12 +24,13 @@ pub use warning::Warning;
 use crate::cli::exit::Exit;
 use crate::key::{node_from_strkey, node_strkey};
 use crate::ledger::Genesis;
-use crate::store::{KeyFileError, LockError, key_file};
+use crate::store::{KeyFileError, LockError, ProofsKept, key_file};
 use fba_core::NodeId;
 use raw::Raw;
 use source::{Problems, Source};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub http_hosts: Vec<String>,
     /// The folder of the database.
     pub data_dir: PathBuf,
+    /// For how many ledgers proofs are kept.
+    pub proofs: ProofsKept,
     /// Whom to call: known peers, and validators whose address is given. Never this node.
     pub peers: Vec<Peer>,
     /// Whom this node trusts.
@@ -162,6 +165,7 @@ struct Plain {
     http: SocketAddr,
     http_hosts: Vec<String>,
     data_dir: PathBuf,
+    proofs: ProofsKept,
     known_peers: Vec<HostPort>,
     accepted: BTreeSet<Unsafe>,
 }
@@ -198,6 +202,7 @@ impl Plain {
         Some(Self {
             accepted: all(problems, &raw.accept_unsafe, words).into_iter().collect(),
             http_hosts: all(problems, &raw.http_hosts, names::http_host),
+            proofs: optional_proofs(problems, raw.history.proofs.as_ref()),
             known_peers: all(problems, &raw.known_peers, |text| HostPort::parse("known_peers", text)),
             node_seed_file: seed?,
             is_validator: *is_validator?,
@@ -252,6 +257,7 @@ impl Plain {
             http: self.http,
             http_hosts: self.http_hosts,
             data_dir: self.data_dir,
+            proofs: self.proofs,
             peers,
             trust,
             safety,
@@ -320,6 +326,22 @@ impl Plain {
         }
         warnings
     }
+}
+
+/// `"all"`, or a number of ledgers; all unless it says something else.
+fn optional_proofs(problems: &mut Problems<'_>, value: Option<&Spanned<toml::Value>>) -> ProofsKept {
+    let Some(value) = value else { return ProofsKept::All };
+    let kept = match value.get_ref() {
+        toml::Value::String(words) if words == "all" => Some(ProofsKept::All),
+        toml::Value::Integer(number) => {
+            let number = u64::try_from(*number).ok().filter(|number| *number >= ProofsKept::LEAST);
+            number.and_then(NonZeroU64::new).map(ProofsKept::Newest)
+        }
+        _ => None,
+    };
+    let text = || names::shortened(&value.get_ref().to_string());
+    let kept = kept.ok_or_else(|| Problem::NotProofs { text: text(), least: ProofsKept::LEAST });
+    problems.keep(&value.span(), kept).unwrap_or_default()
 }
 
 fn required<'r, T>(

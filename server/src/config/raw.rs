@@ -28,6 +28,14 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) validator: Vec<Spanned<RawValidator>>,
     pub(super) quorum_set: Option<Spanned<RawQuorumSet>>,
+    #[serde(default)]
+    pub(super) history: RawHistory,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawHistory {
+    pub(super) proofs: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Deserialize)]

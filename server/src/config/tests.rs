@@ -313,6 +313,19 @@ fn wrong_quorum_sets_by_hand_are_refused_with_their_line() {
 }
 
 #[test]
+fn proofs_are_kept_as_the_file_says() {
+    let with = |proofs: &str| format!("{GOOD}\n[history]\nproofs = {proofs}\n");
+    assert_eq!(load(GOOD).unwrap().proofs, ProofsKept::All);
+    assert_eq!(load(&with("\"all\"")).unwrap().proofs, ProofsKept::All);
+    let newest = ProofsKept::Newest(NonZeroU64::new(5_000).unwrap());
+    assert_eq!(load(&with("5000")).unwrap().proofs, newest);
+    for wrong in ["\"some\"", "11", "0", "-1", "[1]", "true"] {
+        let found = refusals(&with(wrong)).join("\n");
+        assert!(found.contains(&format!("`proofs` is {wrong}: write \"all\", or the number")), "{found}");
+    }
+}
+
+#[test]
 fn each_unsafe_thing_needs_its_own_words() {
     let split = format!("{GOOD}{BY_HAND}").replacen("threshold = 2", "threshold = 1", 1);
     let accept = |words: &str| split.replace("accept_unsafe = []", &format!("accept_unsafe = [{words}]"));

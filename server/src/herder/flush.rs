@@ -28,6 +28,8 @@ pub(crate) struct Outbox {
     stopped: bool,
     last_sync: Option<SyncState>,
     stored_sets: BTreeSet<Hash>,
+    /// Which dozen of slots they were stored in.
+    stored_sets_turn: u64,
     /// Is a close written that is not synced yet?
     close_unsynced: bool,
     /// Own statements from before a restart whose slot is not open yet.
@@ -192,8 +194,8 @@ impl Herder {
         }
     }
 
-    /// Every statement at hand that settles `value` in `slot`; a quorum's are among them, or the core would not have
-    /// decided.
+    /// Of the statements at hand that settle `value` in `slot` those that a quorum by our own set needs; one is among
+    /// them, or the core would not have decided.
     fn proof(&self, slot: SlotIndex, value: &Value) -> Vec<SignedStatement> {
         let settles = |statement: &Statement| match &statement.pledge {
             Pledge::Nominate { .. } | Pledge::Prepare { .. } => false,
@@ -201,7 +203,8 @@ impl Herder {
             Pledge::Externalize { commit, .. } => commit.value == *value,
         };
         let of_slot = self.book.of_slot(slot).map(|entry| &entry.signed);
-        of_slot.filter(|signed| settles(&signed.statement)).cloned().collect()
+        let settling = of_slot.filter(|signed| settles(&signed.statement)).cloned().collect();
+        crate::proof::minimal(settling, &self.sets, self.scp.quorum_set())
     }
 
     /// Adds what the votes refer to. `None` if nothing has to be stored now.
@@ -241,8 +244,10 @@ impl Herder {
         }
         if !commit.closes.is_empty() {
             self.out.stored_tx_sets.clear();
-            // Bounds what is remembered here. A set that is named again is written over itself.
-            if floor.0.is_multiple_of(super::SLOTS_KEPT) {
+            // Bounds what is remembered here. A set that is named again is written over itself, at least so often: the
+            // store forgets sets that were not written for much longer.
+            let turn = floor.0 / super::SLOTS_KEPT;
+            if std::mem::replace(&mut self.out.stored_sets_turn, turn) != turn {
                 self.out.stored_sets.clear();
             }
         }

@@ -136,8 +136,8 @@ pub struct Vote {
 pub struct Close {
     /// The ledger.
     pub closed: Closed,
-    /// The CONFIRM and EXTERNALIZE statements at hand, a quorum's by our own set among them. Empty for ledgers caught
-    /// up: the next proven slot proves them through the header chain.
+    /// The CONFIRM and EXTERNALIZE statements of a quorum by our own set. Empty for ledgers caught up: the next proven
+    /// slot proves them through the header chain.
     pub proof: Vec<SignedStatement>,
     /// Every quorum set the proof names.
     pub proof_sets: Vec<QuorumSet>,

@@ -37,6 +37,7 @@ pub use io::{
     Batch, Close, ClosedSummary, Commit, Divergence, Input, LastClosed, NodeState, NodeView, Notice, Now, Outgoing,
     ReadLedgers, SyncState, Ticket, TicketOutcome, View, Vote,
 };
+pub use quorum_tracker::NODES_MAX as QUORUM_NODES_MAX;
 pub use restore::{Restored, Standing};
 
 use crate::key::Signatures;

@@ -6,6 +6,7 @@
 use super::connection::open_reader;
 use super::error::StoreError;
 use super::ledgers::{self, LedgerRow, Proof, TransactionRow};
+use super::proofs;
 use super::row::{ACCOUNTS, Checked, DATA_ENTRIES, LEDGERS, TRANSACTIONS, to_i64};
 use crate::key::NetworkId;
 use crate::ledger::{Account, AccountId, LEDGER_ENTRY_BYTES_MAX, LedgerEntry};
@@ -300,14 +301,14 @@ impl Reader {
         Ok(entries)
     }
 
-    /// What proves a ledger's value; nothing if there is no such ledger, or if it was fetched and is proven by a later
-    /// one through the header chain.
+    /// What proves a ledger's value; nothing if there is no such ledger, if it was fetched and is proven by a later
+    /// one through the header chain, or if its proof is not kept any more.
     ///
     /// # Errors
     /// See [`Reader::totals`].
     pub fn proof(&self, sequence: u64) -> Result<Option<Proof>, StoreError> {
         self.with(|connection| match ledgers::ledger(connection, sequence)? {
-            Some(ledger) => ledgers::proof(connection, &ledger),
+            Some(ledger) => proofs::get(connection, &ledger),
             None => Ok(None),
         })
     }
