@@ -1,6 +1,7 @@
 //! Wires the parts of a node: config and keys in, a running node out. The only place that knows all parts.
 
 mod consensus;
+mod reads;
 mod show;
 
 use crate::config::{Config, ConfigErrors, QuorumSetOrigin};
@@ -15,6 +16,7 @@ use crate::telemetry::Metrics;
 use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
 use fba_core::NodeId;
+use show::Showing;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -167,11 +169,12 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         leader_weights: leader_weights(config),
     };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
-    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
-    let (published, events) = (Published::new(consensus.node_view()), Events::default());
+    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone())?;
+    let identity = identity(config, &genesis);
+    let (published, events) = (Published::new(consensus.node_view(&identity)), Events::default());
     let metrics = Arc::new(Metrics::new());
     let state = HttpState {
-        identity: identity(config, &genesis),
+        identity: identity.clone(),
         view: published.clone(),
         history: Arc::new(consensus.reader()),
         requests: request_sender,
@@ -182,7 +185,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let http = http::start(&http_config, state)?;
     let (stop, stopped) = async_channel::bounded(1);
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
-    let consensus = consensus.showing(published, events, metrics);
+    let consensus = consensus.showing(Showing::new(published, events, metrics, identity));
     let links = Links { votes, payload, requests, stopped };
     let run = move || {
         let outcome = crate::runtime::block_on(consensus.run(links));

@@ -5,6 +5,8 @@ pub mod bench;
 pub mod cluster;
 pub mod history;
 pub mod kills;
+pub mod liar;
 pub mod recording;
 pub mod replay;
+pub mod returning;
 pub mod sim;

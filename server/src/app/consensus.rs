@@ -4,18 +4,19 @@
 //! the votes, tell whoever waits. While it commits, inputs pile up in bounded channels and share the next commit.
 
 use super::AppError;
+use super::reads::LedgerReads;
 use super::show::{self, Showing};
 use crate::herder::{
-    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome,
+    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, OverrideRefused, Ticket, TicketOutcome,
 };
-use crate::http::{self, Events, NodeView, Published, Request, Submission, SubmitOutcome};
+use crate::http::{self, Identity, NodeView, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
 use crate::record::{Record, Recorder};
 use crate::runtime;
 use crate::store::{Reader, Store};
-use crate::telemetry::Metrics;
 use crate::wire::Message;
 use async_channel::{Receiver, Sender};
+use fba_core::SlotIndex;
 use futures::{FutureExt, pin_mut, select_biased};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,9 +31,6 @@ const KIND_TIME_MAX: Duration = Duration::from_millis(3);
 
 /// The thread wakes at least this often, so that what it shows is never older.
 const IDLE_WAKEUP: Duration = Duration::from_millis(500);
-
-/// Catch-up answers being read from the store for peers at the same time; more are not answered.
-const READS_MAX: usize = 4;
 
 /// Above so many waiting clients, those that have hung up are swept out first.
 const TICKETS_SWEPT_AT: usize = 10_000;
@@ -66,7 +64,7 @@ pub(super) struct Consensus {
     started: Instant,
     tickets: BTreeMap<Ticket, Sender<SubmitOutcome>>,
     next_ticket: u64,
-    reads: Arc<AtomicU64>,
+    reads: LedgerReads,
     showing: Option<Showing>,
 }
 
@@ -78,11 +76,14 @@ impl Consensus {
         sequence: Arc<AtomicU64>,
         recorder: Option<Recorder>,
         data_dir: PathBuf,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, AppError> {
+        let reader = store.reader();
+        let reads = LedgerReads::start(reader.clone(), Arc::clone(&overlay)).map_err(AppError::Thread)?;
+        Ok(Self {
             data_dir,
             herder,
-            reader: store.reader(),
+            reader,
+            reads,
             store,
             overlay,
             sequence,
@@ -90,14 +91,13 @@ impl Consensus {
             started: Instant::now(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
-            reads: Arc::new(AtomicU64::new(0)),
             showing: None,
-        }
+        })
     }
 
     /// What the node looks like before it runs.
-    pub(super) fn node_view(&self) -> NodeView {
-        NodeView::of(&self.herder.view(self.now()), Vec::new())
+    pub(super) fn node_view(&self, identity: &Identity) -> NodeView {
+        NodeView::of(&self.herder.view(self.now()), identity, Vec::new())
     }
 
     /// Reads of what this thread commits.
@@ -105,8 +105,8 @@ impl Consensus {
         self.reader.clone()
     }
 
-    pub(super) fn showing(mut self, published: Published, events: Events, metrics: Arc<Metrics>) -> Self {
-        self.showing = Some(Showing::new(published, events, metrics));
+    pub(super) fn showing(mut self, showing: Showing) -> Self {
+        self.showing = Some(showing);
         self
     }
 
@@ -121,7 +121,7 @@ impl Consensus {
                 Woken::Stop => break,
                 Woken::Timer => self.store.maintain()?,
                 Woken::Overlay(event) => self.overlay_event(event)?,
-                Woken::Request(request) => self.request(request),
+                Woken::Request(request) => self.request(request)?,
             }
             self.take_what_is_there(&links)?;
             self.carry_out()?;
@@ -151,7 +151,7 @@ impl Consensus {
     fn take_what_is_there(&mut self, links: &Links) -> Result<(), AppError> {
         waiting(&links.votes).try_for_each(|event| self.overlay_event(event))?;
         waiting(&links.payload).try_for_each(|event| self.overlay_event(event))?;
-        waiting(&links.requests).for_each(|request| self.request(request));
+        waiting(&links.requests).try_for_each(|request| self.request(request))?;
         self.wake();
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Consensus {
         Ok(())
     }
 
-    fn request(&mut self, request: Request) {
+    fn request(&mut self, request: Request) -> Result<(), AppError> {
         match request {
             Request::IsPending { hash, reply } => {
                 // Nobody waits any more if this fails.
@@ -204,7 +204,31 @@ impl Consensus {
                 let now = self.now();
                 self.herder.handle(now, Input::Submit { transaction, ticket });
             }
+            Request::OverrideSilence { slot, reply } => {
+                let outcome = self.override_silence(SlotIndex(slot))?;
+                // Nobody waits any more if this fails; the log has it.
+                let _ = reply.try_send(outcome);
+            }
         }
+        Ok(())
+    }
+
+    /// What an operator risked is in the store before any vote follows from it, and in the log.
+    fn override_silence(&mut self, slot: SlotIndex) -> Result<Result<(), OverrideRefused>, AppError> {
+        let now = self.now();
+        let outcome = self.herder.override_silence(now, slot);
+        match &outcome {
+            Ok(()) => {
+                self.store.note_override(slot, now.unix_ms)?;
+                tracing::warn!(
+                    %slot,
+                    "an operator ended the silence after a loss of votes: if this key voted in this slot before, it may \
+                     contradict itself now, and the network can fork"
+                );
+            }
+            Err(refused) => tracing::warn!(%slot, %refused, "resuming votes was refused"),
+        }
+        Ok(outcome)
     }
 
     /// Carries out what the inputs so far ask for, in the order that keeps votes durable before they leave.
@@ -223,7 +247,7 @@ impl Consensus {
             self.commit(&commit)?;
         }
         self.send(then);
-        reads.into_iter().for_each(|read| self.read(read));
+        reads.into_iter().for_each(|read| self.reads.take(read));
         self.answer(&notices, |outcome| matches!(outcome, TicketOutcome::Closed { .. }));
         self.tell(&notices);
         Ok(())
@@ -271,24 +295,6 @@ impl Consensus {
                 }
             }
         }
-    }
-
-    /// Reads ledgers for a peer off this thread and sends them.
-    fn read(&self, ReadLedgers { peer, from, count }: ReadLedgers) {
-        if self.reads.load(Ordering::Relaxed) >= READS_MAX as u64 {
-            tracing::debug!(peer = %show::short(&peer), "too many peers catch up at once: not answered");
-            return;
-        }
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        let (reader, overlay, reads) = (self.reader.clone(), Arc::clone(&self.overlay), Arc::clone(&self.reads));
-        let work = move || {
-            match reader.ledger_entries(from, u64::from(count)) {
-                Ok(entries) => drop(overlay.send(peer, &Message::Ledgers(entries))),
-                Err(error) => tracing::error!(%error, from, "cannot read ledgers for a peer"),
-            }
-            reads.fetch_sub(1, Ordering::Relaxed);
-        };
-        drop(runtime::spawn_blocking(work));
     }
 
     fn tell(&mut self, notices: &[Notice]) {

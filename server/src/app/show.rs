@@ -2,7 +2,7 @@
 
 use super::consensus::unix_ms;
 use crate::herder::{ClosedSummary, Herder, Notice, Now};
-use crate::http::{self, Events, NodeView, Published};
+use crate::http::{self, Event, Events, Identity, NodeView, Published, SyncState, dto};
 use crate::key::node_strkey;
 use crate::overlay::{Overlay, PeerInfo};
 use crate::telemetry::Metrics;
@@ -16,6 +16,9 @@ const VIEW_EVERY: Duration = Duration::from_millis(100);
 /// `phase` events at most this often.
 const PHASE_EVERY: Duration = Duration::from_millis(100);
 
+/// How often progress of catching up is told.
+const PROGRESS_EVERY: Duration = Duration::from_secs(3);
+
 /// The first five characters of a node's strkey: enough for a log line.
 pub(super) fn short(node: &NodeId) -> String {
     node_strkey(*node).chars().take(5).collect()
@@ -26,14 +29,29 @@ pub(super) struct Showing {
     published: Published,
     events: Events,
     metrics: Arc<Metrics>,
+    identity: Identity,
+    /// Was the clock warned of?
+    clock_told: bool,
     shown: Option<Instant>,
     phase_told: Option<Instant>,
     last_close: Option<Instant>,
+    /// While ledgers are fetched: when that was last told, and the first that was lacking.
+    catching: Option<(Instant, u64)>,
 }
 
 impl Showing {
-    pub(super) fn new(published: Published, events: Events, metrics: Arc<Metrics>) -> Self {
-        Self { published, events, metrics, shown: None, phase_told: None, last_close: None }
+    pub(super) fn new(published: Published, events: Events, metrics: Arc<Metrics>, identity: Identity) -> Self {
+        Self {
+            published,
+            events,
+            metrics,
+            identity,
+            clock_told: false,
+            shown: None,
+            phase_told: None,
+            last_close: None,
+            catching: None,
+        }
     }
 
     pub(super) fn committed(&self, took: Duration, synced: bool) {
@@ -56,6 +74,9 @@ impl Showing {
                 }
                 self.phase_told = Some(now);
             }
+            if matches!(notice, Notice::Sync(_)) {
+                log_sync(&view);
+            }
             if let Some(event) = http::event_of(notice, &view) {
                 self.events.publish(event);
             }
@@ -65,25 +86,28 @@ impl Showing {
     fn note(&mut self, notice: &Notice) {
         match notice {
             Notice::Closed(closed) => self.closed(closed),
-            Notice::Sync(state) => {
-                self.shown = None;
-                tracing::info!(?state, "sync state");
-            }
+            // Logged with its reason once the snapshot has it.
+            Notice::Sync(_) => self.shown = None,
             Notice::Refused { peer, reason } => tracing::debug!(peer = %short(peer), reason, "refused"),
             Notice::Moved(moved) => tracing::trace!(?moved, "rule fired"),
-            Notice::Ticket { .. } | Notice::Phase { .. } => {}
+            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::SilenceOverridden { .. } => {}
         }
     }
 
     fn closed(&mut self, closed: &ClosedSummary) {
-        self.shown = None;
         let metrics = &self.metrics;
         metrics.ledger_sequence.set(i64::try_from(closed.sequence).unwrap_or(i64::MAX));
         metrics.transactions.inc_by(u64::from(closed.transactions));
         metrics.transactions_failed.inc_by(u64::from(closed.failed));
+        // Ledgers that are fetched close by the thousand: they say nothing of the interval, and need no snapshot each.
         let now = Instant::now();
-        if let Some(before) = self.last_close.replace(now) {
-            metrics.close_interval_seconds.observe(now.duration_since(before).as_secs_f64());
+        if closed.caught_up {
+            self.last_close = None;
+        } else {
+            self.shown = None;
+            if let Some(before) = self.last_close.replace(now) {
+                metrics.close_interval_seconds.observe(now.duration_since(before).as_secs_f64());
+            }
         }
         tracing::debug!(sequence = closed.sequence, hash = %closed.hash, transactions = closed.transactions, "closed");
     }
@@ -95,11 +119,53 @@ impl Showing {
             return;
         }
         self.shown = Some(now);
-        let view = NodeView::of(&herder.view(at), overlay.peers().iter().map(peer).collect());
+        let view = NodeView::of(&herder.view(at), &self.identity, overlay.peers().iter().map(peer).collect());
+        self.tell_clock(&view);
+        self.tell_progress(&view, now);
         self.metrics.peers.set(i64::try_from(view.peers.len()).unwrap_or(i64::MAX));
         self.metrics.queued_transactions.set(i64::try_from(view.queued).unwrap_or(i64::MAX));
-        self.metrics.synced.set(i64::from(view.sync == http::SyncState::Synced));
+        self.metrics.synced.set(i64::from(view.sync == SyncState::Synced));
         self.published.publish(view);
+    }
+
+    /// Every few seconds while ledgers are fetched, and once when all are here.
+    fn tell_progress(&mut self, view: &NodeView, now: Instant) {
+        match (&view.catch_up, &self.catching) {
+            (Some(progress), told) => {
+                if told.as_ref().is_none_or(|(at, _)| now.duration_since(*at) >= PROGRESS_EVERY) {
+                    tracing::info!("catching up: {progress}");
+                    self.events.publish(Event::Sync(dto::Sync::from(view)));
+                    self.catching = Some((now, progress.from));
+                }
+            }
+            (None, Some((_, from))) => {
+                tracing::info!(from, to = view.ledger.sequence, "caught up");
+                self.catching = None;
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Once when the clock goes wrong, once when it is right again.
+    fn tell_clock(&mut self, view: &NodeView) {
+        match (&view.clock.warning, self.clock_told) {
+            (Some(warning), false) => tracing::warn!(ahead_ms = view.clock.ahead_ms, "{warning}"),
+            (None, true) => tracing::info!("the clock agrees with the network's again"),
+            (Some(_), true) | (None, false) => {}
+        }
+        self.clock_told = view.clock.warning.is_some();
+    }
+}
+
+/// Good news and what is normal at a start, or something to look into.
+fn log_sync(view: &NodeView) {
+    let (state, reason) = (view.sync.name(), view.reason.as_deref().unwrap_or_default());
+    match view.sync {
+        SyncState::Booting | SyncState::Joining | SyncState::CatchingUp | SyncState::Synced => {
+            tracing::info!(state, reason, "sync state");
+        }
+        SyncState::Stuck | SyncState::Recovering => tracing::warn!(state, reason, "sync state"),
+        SyncState::Diverged => tracing::error!(state, reason, "sync state"),
     }
 }
 

@@ -65,7 +65,8 @@ pub struct Batch {
     pub then: Vec<Outgoing>,
     /// What listeners and clients are told, after the commit.
     pub notices: Vec<Notice>,
-    /// Closed ledgers a peer wants: read them from the store and send them as [`Message::Ledgers`].
+    /// Closed ledgers a peer wants: read them from the store and send them as [`Message::Ledgers`] or
+    /// [`Message::Headers`]; an empty one if there is no time for it, so that the peer asks somebody else.
     pub reads: Vec<ReadLedgers>,
     /// This node's state is wrong: commit nothing, send nothing, keep the evidence, exit with an error.
     pub fatal: Option<Divergence>,
@@ -152,6 +153,28 @@ pub struct ReadLedgers {
     pub from: u64,
     /// How many at most.
     pub count: u32,
+    /// What of them.
+    pub part: LedgerPart,
+}
+
+/// What a peer wants of closed ledgers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LedgerPart {
+    /// Headers only.
+    Headers,
+    /// Everything.
+    Whole,
+}
+
+impl LedgerPart {
+    /// The answer of somebody who has nothing, or no time.
+    #[must_use]
+    pub fn nothing(self) -> Message {
+        match self {
+            Self::Headers => Message::Headers(Vec::new()),
+            Self::Whole => Message::Ledgers(Vec::new()),
+        }
+    }
 }
 
 /// Why this node must stop: a quorum decided something that cannot follow from our ledger.
@@ -193,6 +216,11 @@ pub enum Notice {
     Moved(Moved),
     /// The sync state changed.
     Sync(SyncState),
+    /// An operator ended the silence after a loss of votes, at the risk of a fork.
+    SilenceOverridden {
+        /// The slot that was open.
+        slot: SlotIndex,
+    },
     /// Something a peer sent was refused.
     Refused {
         /// The peer.
@@ -253,7 +281,10 @@ pub enum SyncState {
     /// Not started yet.
     Booting,
     /// Listening; nothing decided since the start.
-    Joining,
+    Joining {
+        /// What the open slot waits for.
+        waits: Box<Waits>,
+    },
     /// Fetching ledgers it lacks.
     CatchingUp {
         /// The first it lacks.
@@ -267,15 +298,136 @@ pub enum SyncState {
     Stuck {
         /// Seconds since the last close.
         seconds: u64,
-        /// Nodes of our quorum set that say nothing on the open slot.
-        missing: Vec<NodeId>,
-        /// Nodes that speak and whose further loss would block us.
-        closest_v_blocking: Vec<NodeId>,
+        /// What the open slot waits for.
+        waits: Box<Waits>,
     },
     /// Lost its votes: silent until it cannot contradict itself any more.
-    Recovering,
+    Recovering(Recovery),
     /// State differs from the network's: stopped.
     Diverged,
+}
+
+/// What keeps the open slot from closing, seen from our own quorum set and from what was heard.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Waits {
+    /// The slot.
+    pub slot: SlotIndex,
+    /// Where balloting stands here.
+    pub phase: Phase,
+    /// Our nomination round, from 1; 0 before nomination.
+    pub round: u32,
+    /// Our ballot counter, from 1; 0 before the first ballot.
+    pub counter: u32,
+    /// Links that are up.
+    pub peers: usize,
+    /// What is needed next.
+    pub need: Need,
+    /// Who is missing for that. `None`: nobody, it is a matter of time.
+    pub missing: Option<Missing>,
+}
+
+/// What the open slot needs next: the first of these for which our quorum set is not satisfied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// Nodes that say anything about the slot.
+    Heard,
+    /// Nodes that accept a nominated value.
+    Nominated,
+    /// Nodes that ballot at our counter or above.
+    AtCounter,
+    /// Nodes that accept a ballot as prepared.
+    Prepared,
+    /// Nodes that vote to commit.
+    Committing,
+    /// Nodes that accept the commit.
+    Committed,
+    /// The transaction set of the decided value.
+    TxSet(Hash),
+}
+
+/// One level of our quorum set that is not satisfied.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Missing {
+    /// How many members it wants.
+    pub threshold: u32,
+    /// How many it has.
+    pub members: u32,
+    /// How many of those are satisfied.
+    pub heard: u32,
+    /// Every node of this level, for whoever wants to name it.
+    pub validators: Vec<NodeId>,
+    /// Nodes of this level that do not count.
+    pub nodes: Vec<MissingNode>,
+    /// Inner sets that are not satisfied.
+    pub sets: Vec<Missing>,
+}
+
+/// A node that does not count yet, and what it said last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MissingNode {
+    /// The node.
+    pub node: NodeId,
+    /// What it said.
+    pub said: Said,
+}
+
+/// What a node said last, as far as it matters for the open slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Said {
+    /// Nothing that is still known.
+    Nothing,
+    /// Something about an earlier slot only.
+    Earlier(SlotIndex),
+    /// A later slot's statement: it has closed this one.
+    Later(SlotIndex),
+    /// It nominates.
+    Nominates,
+    /// It prepares a ballot with this counter.
+    Prepares(u32),
+    /// It has accepted a commit and confirms it.
+    Confirms,
+    /// It has decided.
+    Externalized,
+    /// It counts, but its own quorum set is not satisfied by those who do.
+    WaitsItself,
+    /// This node itself keeps silent.
+    Silent,
+}
+
+/// How far a node that lost its votes is from voting again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recovery {
+    /// Slots closed by our own slices since the start.
+    pub watched: u32,
+    /// How many it takes.
+    pub wanted: u32,
+    /// It also takes a close time later than this.
+    pub must_pass_ms: u64,
+    /// About how long that will be; `None` while nothing closes or the clock is wrong.
+    pub seconds_left: Option<u64>,
+    /// Our clock is behind the newest agreed close time by so much: it cannot be relied on.
+    pub clock_behind_ms: Option<u64>,
+    /// What the open slot waits for, if it should have closed by now. Perhaps it waits for us.
+    pub waits: Option<Box<Waits>>,
+}
+
+/// Our wall clock beside those of the nodes we listen to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ClockView {
+    /// The median of how far the clocks of recent proposers are ahead of ours; negative: behind. `None` while too few
+    /// have proposed.
+    pub ahead_ms: Option<i64>,
+    /// How many proposers that is from.
+    pub proposers: usize,
+}
+
+/// How many more failures halt us, given who agrees now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum FailAt {
+    /// The smallest further set of nodes whose loss leaves us no slice. Empty: there is none already.
+    Nodes(Vec<NodeId>),
+    /// Nobody else is needed.
+    Never,
 }
 
 /// How a known node stands to our open slot.
@@ -344,4 +496,44 @@ pub struct View {
     pub waiting: usize,
     /// The transitive quorum, nearest first.
     pub nodes: Vec<NodeView>,
+    /// How many more failures halt us.
+    pub fail_at: FailAt,
+    /// Our clock beside the network's.
+    pub clock: ClockView,
+    /// While ledgers are fetched: how far that has come.
+    pub catch_up: Option<CatchUpView>,
+    /// While others speak of later slots and nothing proves them.
+    pub unproven: Option<Unproven>,
+}
+
+/// How far catching up has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CatchUpView {
+    /// The first ledger that was lacking when it began.
+    pub from: u64,
+    /// The newest ledger known to be closed elsewhere.
+    pub to: u64,
+    /// How many were applied since it began.
+    pub applied: u64,
+    /// While headers are checked: down to this ledger. Nothing is applied before they reach our own.
+    pub headers_down_to: Option<u64>,
+    /// Ledgers applied in a second, of late; nothing before the first.
+    pub ledgers_per_second: Option<u64>,
+    /// Seconds left at that rate.
+    pub seconds_left: Option<u64>,
+    /// Peers that are asked at this moment.
+    pub sources: usize,
+    /// Since it began.
+    pub running: Duration,
+}
+
+/// Others say that slots after our open one are decided, but no quorum of our slices does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unproven {
+    /// The highest slot they speak of.
+    pub slot: SlotIndex,
+    /// Nodes of our quorum set that say a later slot is as good as decided.
+    pub heard: Vec<NodeId>,
+    /// The other nodes of our quorum set.
+    pub missing: Vec<NodeId>,
 }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod catchup;
+mod clock;
 mod decision;
 mod demands;
 mod driver;
@@ -28,21 +29,24 @@ mod transactions;
 mod trigger;
 mod tx_queue;
 mod view;
+mod waits;
 
 #[cfg(test)]
 mod tests;
 
 pub use durability::{Durability, durability};
 pub use io::{
-    Batch, Close, ClosedSummary, Commit, Divergence, Input, LastClosed, NodeState, NodeView, Notice, Now, Outgoing,
-    ReadLedgers, SyncState, Ticket, TicketOutcome, View, Vote,
+    Batch, CatchUpView, ClockView, Close, ClosedSummary, Commit, Divergence, FailAt, Input, LastClosed, LedgerPart,
+    Missing, MissingNode, Need, NodeState, NodeView, Notice, Now, Outgoing, ReadLedgers, Recovery, Said, SyncState,
+    Ticket, TicketOutcome, Unproven, View, Vote, Waits,
 };
 pub use quorum_tracker::NODES_MAX as QUORUM_NODES_MAX;
-pub use restore::{Restored, Standing};
+pub use restore::{OverrideRefused, Restored, Standing};
 
 use crate::key::Signatures;
 use crate::ledger::Ledger;
 use catchup::CatchUp;
+use clock::Clock;
 use demands::Demands;
 use driver::{LedgerDriver, Verdicts};
 use effects::OpenSlot;
@@ -107,6 +111,7 @@ pub struct Herder {
     demands: Demands,
     catchup: CatchUp,
     tracking: Tracking,
+    clock: Clock,
     out: Outbox,
 }
 
@@ -123,7 +128,7 @@ impl Herder {
             scp: Node::new(local, votes, config.quorum_set.clone()),
             config,
             signatures,
-            slot: OpenSlot::new(SlotIndex(ledger.sequence()).next(), Duration::ZERO),
+            slot: OpenSlot::new(SlotIndex(ledger.sequence()).next(), Duration::ZERO, Duration::ZERO),
             ledger,
             silence,
             forgotten: restored.forgotten,
@@ -141,6 +146,7 @@ impl Herder {
             demands: Demands::default(),
             catchup: CatchUp::default(),
             tracking: Tracking::default(),
+            clock: Clock::default(),
             out: Outbox::default(),
         };
         herder.restore(restored);
@@ -172,6 +178,8 @@ impl Herder {
         self.sets.insert(normalized.hash(), Arc::clone(&normalized));
         self.tracker.set_local(normalized);
         self.scp.set_quorum_set(quorum_set.clone());
+        self.catchup.forget_onlookers();
+        self.slot.contrary = None;
         self.config.quorum_set = quorum_set;
     }
 

@@ -8,6 +8,8 @@ mod convert;
 pub mod dto;
 mod error;
 mod events;
+mod explain;
+mod progress;
 mod gate;
 mod history;
 mod quorum;

@@ -44,7 +44,9 @@ pub(crate) fn routes(site: Arc<Site>) -> Route {
         let site = Arc::clone(&site);
         warp::any().map(move || Arc::clone(&site))
     };
-    let node = warp::path!("v1" / "node").and(warp::get()).and(with()).then(node);
+    // `info` is what operators of the field type.
+    let node = warp::path!("v1" / "node").or(warp::path!("v1" / "info")).unify();
+    let node = node.and(warp::get()).and(with()).then(self::node);
     let ledgers = warp::path!("v1" / "ledgers").and(warp::get()).and(warp::query()).and(with()).then(ledgers);
     let ledger = warp::path!("v1" / "ledgers" / String).and(warp::get()).and(with()).then(ledger);
     let ledger_txs = warp::path!("v1" / "ledgers" / String / "transactions")
@@ -213,6 +215,8 @@ async fn node(site: Arc<Site>) -> Response {
         uptime_ms: u64::try_from(site.metrics.uptime().as_millis()).unwrap_or(u64::MAX),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         parameters: dto::Parameters::from(&identity.parameters),
+        quorum: view.quorum.clone(),
+        clock: view.clock.clone(),
     };
     json(StatusCode::OK, &body)
 }

@@ -93,6 +93,11 @@ fn view(sequence: u64, sync: SyncState) -> NodeView {
     NodeView {
         sync,
         reason: None,
+        waits: None,
+        recovery: None,
+        catch_up: None,
+        quorum: dto::QuorumSummary::default(),
+        clock: dto::Clock::default(),
         ledger: LastClosed { sequence, hash: Hash::ZERO, close_time_ms: 1000 * sequence },
         slot: OpenSlot { slot: sequence + 1, phase: Phase::Nominate, round: 1, counter: 0 },
         queued: 0,
@@ -214,7 +219,7 @@ impl Node {
                 outcomes.into_iter().for_each(|outcome| submission.reply.try_send(outcome).unwrap());
                 submission
             }
-            Request::IsPending { .. } => panic!("not asked for"),
+            Request::IsPending { .. } | Request::OverrideSilence { .. } => panic!("not asked for"),
         });
         let answer = self.post(query, body);
         drop(consensus.join().unwrap());
@@ -512,7 +517,7 @@ fn a_pending_transaction_is_found_and_an_unknown_one_is_not() {
         let requests = node.requests.clone();
         let consensus = std::thread::spawn(move || match requests.recv_blocking().unwrap() {
             Request::IsPending { reply, .. } => reply.try_send(pending).unwrap(),
-            Request::Submit(_) => panic!("not asked for"),
+            Request::Submit(_) | Request::OverrideSilence { .. } => panic!("not asked for"),
         });
         assert_eq!(node.get(&format!("/v1/transactions/{}", payment(1).hash())).status, status);
         consensus.join().unwrap();
@@ -559,7 +564,7 @@ fn the_65th_stream_is_refused_and_a_seat_that_is_left_is_free_again() {
     streams.truncate(STREAMS_MAX - 1);
     // Only a write finds out that the reader has gone.
     until("a free seat", || {
-        node.events.publish(Event::Sync(dto::Sync { state: "synced".into(), reason: None }));
+        node.events.publish(Event::Sync(dto::Sync { state: "synced".into(), ..dto::Sync::default() }));
         node.events.readers() < STREAMS_MAX
     });
 }
@@ -572,7 +577,11 @@ fn a_reader_that_reads_nothing_is_cut_off_and_never_holds_up_the_publisher() {
     until("the stream", || node.events.readers() == 1);
     let reason = Some("x".repeat(32 * 1024));
     until("the cut", || {
-        node.events.publish(Event::Sync(dto::Sync { state: "synced".into(), reason: reason.clone() }));
+        node.events.publish(Event::Sync(dto::Sync {
+            state: "synced".into(),
+            reason: reason.clone(),
+            ..dto::Sync::default()
+        }));
         node.events.readers() == 0
     });
 }

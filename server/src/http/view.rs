@@ -1,5 +1,6 @@
 //! What the HTTP side knows of the running node: a snapshot that consensus replaces and never waits for.
 
+use crate::http::dto;
 use crate::ledger::Parameters;
 use fba_core::{Hash, NodeId, QuorumSet};
 use std::collections::BTreeMap;
@@ -37,6 +38,12 @@ pub struct NodeView {
     pub sync: SyncState,
     /// Why it is in that state, where that needs words.
     pub reason: Option<String>,
+    /// What the open slot waits for, where that is why.
+    pub waits: Option<dto::Waits>,
+    /// How far it is from voting again, if it lost its votes.
+    pub recovery: Option<dto::Recovery>,
+    /// How far it has come, while it fetches ledgers.
+    pub catch_up: Option<dto::CatchUp>,
     /// The last closed ledger.
     pub ledger: LastClosed,
     /// The slot being agreed on.
@@ -51,6 +58,10 @@ pub struct NodeView {
     pub nodes: Vec<KnownNode>,
     /// Links that are up.
     pub peers: Vec<Peer>,
+    /// How the quorum set stands.
+    pub quorum: dto::QuorumSummary,
+    /// Its clock beside the network's.
+    pub clock: dto::Clock,
 }
 
 /// How a node stands to its network.

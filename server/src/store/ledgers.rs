@@ -69,7 +69,7 @@ pub struct Proof {
 
 /// Writes one closed ledger. `total` counts the transactions before it.
 pub(crate) fn put_close(connection: &Connection, close: &Close, total: u64) -> Result<(), StoreError> {
-    let Closed { header, hash, value, applied, results, lattice, .. } = &close.closed;
+    let Closed { header, hash, value, applied, results, .. } = &close.closed;
     assert_eq!(applied.len(), results.len(), "every transaction has one result");
     let count = applied.len() as u64;
     let header_bytes = header.to_bytes();
@@ -88,9 +88,13 @@ pub(crate) fn put_close(connection: &Connection, close: &Close, total: u64) -> R
         put_transaction(connection, transaction_id(header.sequence, place as u64), transaction, result)?;
     }
     proofs::put(connection, close)?;
-    put_entries(connection, &close.closed)?;
-    let lattice = lattice.to_bytes();
-    STATE.put(connection, &[ValueRef::Integer(1), integer(header.sequence), ValueRef::Blob(&lattice)])
+    put_entries(connection, &close.closed)
+}
+
+/// Writes what is kept of the newest ledger only.
+pub(crate) fn put_state(connection: &Connection, newest: &Closed) -> Result<(), StoreError> {
+    let (sequence, lattice) = (newest.header.sequence, newest.lattice.to_bytes());
+    STATE.put(connection, &[ValueRef::Integer(1), integer(sequence), ValueRef::Blob(&lattice)])
 }
 
 fn put_transaction(
@@ -227,7 +231,9 @@ pub(crate) fn transactions(
 
 /// A ledger as peers are given it.
 pub(crate) fn entry(connection: &Connection, network: NetworkId, ledger: LedgerRow) -> Result<LedgerEntry, StoreError> {
-    let rows = transactions(connection, network, &ledger, 0, PLACES)?;
+    // Most ledgers of a quiet network are empty.
+    let empty = ledger.transactions == 0;
+    let rows = if empty { Vec::new() } else { transactions(connection, network, &ledger, 0, PLACES)? };
     let transactions = rows.into_iter().map(|row| row.transaction).collect();
     let LedgerRow { header, value, .. } = ledger;
     let tx_set = TxSet::new(header.previous, transactions);

@@ -45,7 +45,7 @@ use error::During;
 use fba_core::{Hash, NodeId, SlotIndex};
 use lock::Lock;
 use quorum_sets::Named;
-use row::{META, integer};
+use row::{META, OVERRIDES, integer};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 use side_file::{Position, SideFile};
@@ -225,6 +225,19 @@ impl Store {
         self.resuming = true;
     }
 
+    /// Keeps, durably, that an operator ended the silence after a loss of votes while `slot` was open: to be called before
+    /// any vote follows from it. The votes themselves go through [`Store::resume_voting`] like any others.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn note_override(&mut self, slot: SlotIndex, at_ms: u64) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            let transaction = begin(&mut store.connection)?;
+            OVERRIDES.put(&transaction, &[integer(slot.0), integer(at_ms)])?;
+            transaction.commit().during("note an override")
+        })
+    }
+
     /// Moves the log into the database if it has grown. To be called when nobody waits for a commit.
     ///
     /// # Errors
@@ -305,6 +318,9 @@ impl Store {
                 hash: close.closed.hash,
                 transactions: before.saturating_add(close.closed.applied.len() as u64),
             });
+        }
+        if let Some(newest) = commit.closes.last() {
+            ledgers::put_state(&transaction, &newest.closed)?;
         }
         commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
         commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
