@@ -337,7 +337,12 @@ fn optional_proofs(problems: &mut Problems<'_>, value: Option<&Spanned<toml::Val
             let number = u64::try_from(*number).ok().filter(|number| *number >= ProofsKept::LEAST);
             number.and_then(NonZeroU64::new).map(ProofsKept::Newest)
         }
-        _ => None,
+        toml::Value::String(_)
+        | toml::Value::Float(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Datetime(_)
+        | toml::Value::Array(_)
+        | toml::Value::Table(_) => None,
     };
     let text = || names::shortened(&value.get_ref().to_string());
     let kept = kept.ok_or_else(|| Problem::NotProofs { text: text(), least: ProofsKept::LEAST });

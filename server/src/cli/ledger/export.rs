@@ -167,23 +167,24 @@ impl Sink {
 /// Where to write, and the first ledger that is not there yet.
 fn output(args: &Args) -> Result<(BufWriter<Sink>, u64), CliError> {
     let Some(path) = &args.output else { return Ok((BufWriter::new(Sink::Stdout(io::stdout())), args.from)) };
-    let shown = path.display();
     let (file, next) = match args.resume {
         true => resumed(path, args.from)?,
         false => {
-            let file = File::create_new(path).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => CliError::new(
-                    Exit::Io,
-                    format_args!(
-                        "{shown} exists, and is not overwritten: go on with it by --resume, or choose another name"
-                    ),
-                ),
-                _ => CliError::io(format_args!("making {shown}"), &error),
-            })?;
+            let file = File::create_new(path).map_err(|error| not_made(path, &error))?;
             (file, args.from)
         }
     };
     Ok((BufWriter::new(Sink::File(file)), next))
+}
+
+fn not_made(path: &Path, error: &io::Error) -> CliError {
+    let shown = path.display();
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        let message =
+            format!("{shown} exists, and is not overwritten: go on with it by --resume, or choose another name");
+        return CliError::new(Exit::Io, message);
+    }
+    CliError::io(format_args!("making {shown}"), error)
 }
 
 /// Cuts off what is no whole line. The ledgers before it must be those from `from` on.
