@@ -309,7 +309,7 @@ fn wrong_quorum_sets_by_hand_are_refused_with_their_line() {
                 "threshold = 2",
                 "threshold = 0",
                 34,
-                "threshold 0 of 3 member(s): it is at least 1 and at most 3; 2 would be a majority",
+                "threshold 0 of 3 member(s): it is at least 1 and at most 3; write 2, which is a majority",
             ),
             ("threshold too large", "threshold = 2", "threshold = 4", 34, "threshold 4 of 3"),
             ("negative threshold", "threshold = 2", "threshold = -1", 34, "invalid value"),
