@@ -1,11 +1,13 @@
 //! Wires the parts of a node: config and keys in, a running node out. The only place that knows all parts.
 
 mod consensus;
+mod reads;
 mod show;
+mod slots;
 
 use crate::config::{Config, ConfigErrors, QuorumSetOrigin};
 use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
-use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, Limits, NodeName, Published};
+use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, NodeName, Published, Slots};
 use crate::key::{Ed25519, NetworkId, Signatures};
 use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
 use crate::overlay::{self, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
@@ -16,6 +18,7 @@ use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
 use fba_core::NodeId;
 use show::Showing;
+use slots::SlotLog;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -168,23 +171,26 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         leader_weights: leader_weights(config),
     };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
-    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
+    let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone())?;
     let identity = identity(config, &genesis);
     let (published, events) = (Published::new(consensus.node_view(&identity)), Events::default());
+    let slots = Slots::default();
     let metrics = Arc::new(Metrics::new());
     let state = HttpState {
         identity: identity.clone(),
         view: published.clone(),
+        slots: slots.clone(),
         history: Arc::new(consensus.reader()),
         requests: request_sender,
         events: events.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: Limits::default() };
+    let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: config.http_limits };
     let http = http::start(&http_config, state)?;
     let (stop, stopped) = async_channel::bounded(1);
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
-    let consensus = consensus.showing(Showing::new(published, events, metrics, identity));
+    let showing = Showing::new(published, SlotLog::new(slots), events, metrics, identity);
+    let consensus = consensus.showing(showing);
     let links = Links { votes, payload, requests, stopped };
     let run = move || {
         let outcome = crate::runtime::block_on(consensus.run(links));

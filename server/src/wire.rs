@@ -18,7 +18,7 @@ pub use statement::{
 
 use crate::cbor::{self, CborError};
 use crate::key::NetworkId;
-use crate::ledger::{LedgerEntry, SignedTransaction, TxSet};
+use crate::ledger::{Header, LedgerEntry, SignedTransaction, TxSet};
 use fba_core::{Hash, QuorumSet};
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
@@ -38,6 +38,10 @@ pub const HASHES_MAX: usize = 1_000;
 pub const TRANSACTIONS_MAX: usize = 1_000;
 /// Most ledgers in one answer, and most that may be asked for at once; [`PAYLOAD_BYTES_MAX`] bounds their bytes.
 pub const LEDGERS_MAX: usize = 1_000;
+/// Most headers in one answer, and most that may be asked for at once.
+pub const HEADERS_MAX: usize = 1_000;
+/// Longest answer with headers, which have less than 600 bytes each.
+pub const HEADERS_BYTES_MAX: usize = 600 * 1_000;
 
 /// Everything one node says to another after the hello. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,8 +76,17 @@ pub enum Message {
         /// How many at most: 1 to [`LEDGERS_MAX`].
         count: u32,
     },
-    /// Answers [`Message::GetLedgers`]: consecutive, possibly fewer than asked for, empty if there are none.
+    /// Answers [`Message::GetLedgers`]: consecutive, possibly fewer than asked for, empty if there are none or no time.
     Ledgers(Vec<LedgerEntry>),
+    /// Asks for the headers of closed ledgers, oldest first.
+    GetHeaders {
+        /// The first wanted.
+        from: u64,
+        /// How many at most: 1 to [`HEADERS_MAX`].
+        count: u32,
+    },
+    /// Answers [`Message::GetHeaders`], as [`Message::Ledgers`] does.
+    Headers(Vec<Header>),
 }
 
 /// What a message has to wait behind, and which stream carries it.
@@ -117,6 +130,8 @@ enum Kind {
     Transactions = 10,
     GetLedgers = 11,
     Ledgers = 12,
+    GetHeaders = 13,
+    Headers = 14,
 }
 
 /// What is allowed of one kind.
@@ -129,7 +144,7 @@ struct Rules {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Statement,
         Self::GetScpState,
         Self::GetQuorumSet,
@@ -142,6 +157,8 @@ impl Kind {
         Self::Transactions,
         Self::GetLedgers,
         Self::Ledgers,
+        Self::GetHeaders,
+        Self::Headers,
     ];
 
     fn of(message: &Message) -> Self {
@@ -158,6 +175,8 @@ impl Kind {
             Message::Transactions(_) => Self::Transactions,
             Message::GetLedgers { .. } => Self::GetLedgers,
             Message::Ledgers(_) => Self::Ledgers,
+            Message::GetHeaders { .. } => Self::GetHeaders,
+            Message::Headers(_) => Self::Headers,
         }
     }
 
@@ -175,6 +194,8 @@ impl Kind {
             Self::Transactions => ("transactions", Lane::Transactions, PAYLOAD_BYTES_MAX, TRANSACTIONS_MAX + 1),
             Self::GetLedgers => ("get-ledgers", Lane::Fetch, SMALL_BYTES_MAX, 5),
             Self::Ledgers => ("ledgers", Lane::Fetch, PAYLOAD_BYTES_MAX, LEDGERS_MAX + 1),
+            Self::GetHeaders => ("get-headers", Lane::Fetch, SMALL_BYTES_MAX, 5),
+            Self::Headers => ("headers", Lane::Fetch, HEADERS_BYTES_MAX, HEADERS_MAX + 1),
         };
         Rules { name, lane, bytes_max, items_max }
     }
@@ -281,8 +302,11 @@ pub fn encode(message: &Message) -> Vec<u8> {
             cbor::encode(&hashes.iter().map(|hash| ByteArray::new(hash.0)).collect::<Vec<_>>())
         }
         Message::Transactions(list) => cbor::encode(&byte_strings(list, |one| carried::transaction_bytes(one))),
-        Message::GetLedgers { from, count } => cbor::encode(&LedgersForm { from: *from, count: *count }),
+        Message::GetLedgers { from, count } | Message::GetHeaders { from, count } => {
+            cbor::encode(&LedgersForm { from: *from, count: *count })
+        }
         Message::Ledgers(list) => cbor::encode(&byte_strings(list, carried::ledger_bytes)),
+        Message::Headers(list) => cbor::encode(&byte_strings(list, Header::to_bytes)),
     };
     [&[ARRAY_OF_TWO, Kind::of(message) as u8], body.as_slice()].concat()
 }
@@ -342,7 +366,15 @@ pub fn decode(network: NetworkId, lane: Lane, bytes: &[u8]) -> Result<Message, W
         Kind::Transactions => {
             Message::Transactions(body.list(|bytes| carried::transaction(network, bytes).map(Arc::new))?)
         }
-        Kind::GetLedgers => body.get_ledgers()?,
+        Kind::GetLedgers => {
+            let (from, count) = body.range(LEDGERS_MAX)?;
+            Message::GetLedgers { from, count }
+        }
+        Kind::GetHeaders => {
+            let (from, count) = body.range(HEADERS_MAX)?;
+            Message::GetHeaders { from, count }
+        }
+        Kind::Headers => Message::Headers(body.list(carried::header)?),
         Kind::Ledgers => Message::Ledgers(body.list(|bytes| carried::ledger(network, bytes))?),
     })
 }
@@ -382,19 +414,20 @@ impl Body<'_> {
         list.iter().map(|bytes| one(bytes)).collect()
     }
 
-    fn get_ledgers(&self) -> Result<Message, WireError> {
+    /// The first ledger asked for, and how many.
+    fn range(&self, allowed: usize) -> Result<(u64, u32), WireError> {
         let LedgersForm { from, count } = self.read()?;
         let asked = usize::try_from(count).unwrap_or(usize::MAX);
-        if !(1..=LEDGERS_MAX).contains(&asked) {
-            return Err(WireError::Count { what: self.what, count, allowed: LEDGERS_MAX });
+        if !(1..=allowed).contains(&asked) {
+            return Err(WireError::Count { what: self.what, count, allowed });
         }
-        Ok(Message::GetLedgers { from, count })
+        Ok((from, count))
     }
 }
 
 /// The encodings that belong to the ledger.
 mod carried {
-    use super::{LedgerEntry, NetworkId, SignedTransaction, TxSet, WireError};
+    use super::{Header, LedgerEntry, NetworkId, SignedTransaction, TxSet, WireError};
 
     pub(super) fn tx_set_bytes(set: &TxSet) -> Vec<u8> {
         set.to_bytes()
@@ -418,6 +451,10 @@ mod carried {
 
     pub(super) fn ledger(network: NetworkId, bytes: &[u8]) -> Result<LedgerEntry, WireError> {
         LedgerEntry::from_bytes(network, bytes).map_err(|error| payload("ledger", &error))
+    }
+
+    pub(super) fn header(bytes: &[u8]) -> Result<Header, WireError> {
+        Header::from_bytes(bytes).map_err(|error| payload("header", &error))
     }
 
     fn payload(what: &'static str, error: &impl ToString) -> WireError {

@@ -4,10 +4,10 @@
 //! the votes, tell whoever waits. While it commits, inputs pile up in bounded channels and share the next commit.
 
 use super::AppError;
+use super::reads::LedgerReads;
 use super::show::{self, Showing};
 use crate::herder::{
-    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, OverrideRefused, ReadLedgers, Ticket,
-    TicketOutcome,
+    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, OverrideRefused, Ticket, TicketOutcome,
 };
 use crate::http::{self, Identity, NodeView, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
@@ -31,9 +31,6 @@ const KIND_TIME_MAX: Duration = Duration::from_millis(3);
 
 /// The thread wakes at least this often, so that what it shows is never older.
 const IDLE_WAKEUP: Duration = Duration::from_millis(500);
-
-/// Catch-up answers being read from the store for peers at the same time; more are not answered.
-const READS_MAX: usize = 4;
 
 /// Above so many waiting clients, those that have hung up are swept out first.
 const TICKETS_SWEPT_AT: usize = 10_000;
@@ -67,7 +64,7 @@ pub(super) struct Consensus {
     started: Instant,
     tickets: BTreeMap<Ticket, Sender<SubmitOutcome>>,
     next_ticket: u64,
-    reads: Arc<AtomicU64>,
+    reads: LedgerReads,
     showing: Option<Showing>,
 }
 
@@ -79,11 +76,14 @@ impl Consensus {
         sequence: Arc<AtomicU64>,
         recorder: Option<Recorder>,
         data_dir: PathBuf,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, AppError> {
+        let reader = store.reader();
+        let reads = LedgerReads::start(reader.clone(), Arc::clone(&overlay)).map_err(AppError::Thread)?;
+        Ok(Self {
             data_dir,
             herder,
-            reader: store.reader(),
+            reader,
+            reads,
             store,
             overlay,
             sequence,
@@ -91,9 +91,8 @@ impl Consensus {
             started: Instant::now(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
-            reads: Arc::new(AtomicU64::new(0)),
             showing: None,
-        }
+        })
     }
 
     /// What the node looks like before it runs.
@@ -236,6 +235,9 @@ impl Consensus {
     fn carry_out(&mut self) -> Result<(), AppError> {
         let now = self.now();
         let Batch { first, commit, then, notices, reads, fatal } = self.herder.flush(now);
+        if let Some(showing) = &mut self.showing {
+            showing.take_down(now, &notices, &self.herder);
+        }
         if let Some(divergence) = fatal {
             self.tell(&notices);
             let evidence = self.keep_evidence(&divergence);
@@ -248,7 +250,7 @@ impl Consensus {
             self.commit(&commit)?;
         }
         self.send(then);
-        reads.into_iter().for_each(|read| self.read(read));
+        reads.into_iter().for_each(|read| self.reads.take(read));
         self.answer(&notices, |outcome| matches!(outcome, TicketOutcome::Closed { .. }));
         self.tell(&notices);
         Ok(())
@@ -295,24 +297,6 @@ impl Consensus {
                 }
             }
         }
-    }
-
-    /// Reads ledgers for a peer off this thread and sends them.
-    fn read(&self, ReadLedgers { peer, from, count }: ReadLedgers) {
-        if self.reads.load(Ordering::Relaxed) >= READS_MAX as u64 {
-            tracing::debug!(peer = %show::short(&peer), "too many peers catch up at once: not answered");
-            return;
-        }
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        let (reader, overlay, reads) = (self.reader.clone(), Arc::clone(&self.overlay), Arc::clone(&self.reads));
-        let work = move || {
-            match reader.ledger_entries(from, u64::from(count)) {
-                Ok(entries) => drop(overlay.send(peer, &Message::Ledgers(entries))),
-                Err(error) => tracing::error!(%error, from, "cannot read ledgers for a peer"),
-            }
-            reads.fetch_sub(1, Ordering::Relaxed);
-        };
-        drop(runtime::spawn_blocking(work));
     }
 
     fn tell(&mut self, notices: &[Notice]) {

@@ -1,12 +1,13 @@
 //! What the node shows: snapshots, events and metrics, a few times a second and never in the way.
 
 use super::consensus::unix_ms;
+use super::slots::SlotLog;
 use crate::herder::{ClosedSummary, Herder, Notice, Now};
-use crate::http::{self, Events, Identity, NodeView, Published, SyncState};
+use crate::http::{self, Event, Events, Identity, NodeView, Published, SyncState, dto};
 use crate::key::node_strkey;
 use crate::overlay::{Overlay, PeerInfo};
 use crate::telemetry::Metrics;
-use fba_core::NodeId;
+use fba_core::{NodeId, SlotIndex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ const VIEW_EVERY: Duration = Duration::from_millis(100);
 /// `phase` events at most this often.
 const PHASE_EVERY: Duration = Duration::from_millis(100);
 
+/// How often progress of catching up is told.
+const PROGRESS_EVERY: Duration = Duration::from_secs(3);
+
 /// The first five characters of a node's strkey: enough for a log line.
 pub(super) fn short(node: &NodeId) -> String {
     node_strkey(*node).chars().take(5).collect()
@@ -24,6 +28,7 @@ pub(super) fn short(node: &NodeId) -> String {
 /// Publishes snapshots, events and metrics.
 pub(super) struct Showing {
     published: Published,
+    slots: SlotLog,
     events: Events,
     metrics: Arc<Metrics>,
     identity: Identity,
@@ -32,12 +37,21 @@ pub(super) struct Showing {
     shown: Option<Instant>,
     phase_told: Option<Instant>,
     last_close: Option<Instant>,
+    /// While ledgers are fetched: when that was last told, and the first that was lacking.
+    catching: Option<(Instant, u64)>,
 }
 
 impl Showing {
-    pub(super) fn new(published: Published, events: Events, metrics: Arc<Metrics>, identity: Identity) -> Self {
+    pub(super) fn new(
+        published: Published,
+        slots: SlotLog,
+        events: Events,
+        metrics: Arc<Metrics>,
+        identity: Identity,
+    ) -> Self {
         Self {
             published,
+            slots,
             events,
             metrics,
             identity,
@@ -45,7 +59,13 @@ impl Showing {
             shown: None,
             phase_told: None,
             last_close: None,
+            catching: None,
         }
+    }
+
+    /// Takes down what happened, before it is carried out, so that the times are those at which it happened.
+    pub(super) fn take_down(&mut self, now: Now, notices: &[Notice], herder: &Herder) {
+        self.slots.note(now, notices, herder);
     }
 
     pub(super) fn committed(&self, took: Duration, synced: bool) {
@@ -84,19 +104,27 @@ impl Showing {
             Notice::Sync(_) => self.shown = None,
             Notice::Refused { peer, reason } => tracing::debug!(peer = %short(peer), reason, "refused"),
             Notice::Moved(moved) => tracing::trace!(?moved, "rule fired"),
-            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::SilenceOverridden { .. } => {}
+            Notice::Ticket { .. }
+            | Notice::Phase { .. }
+            | Notice::SilenceOverridden { .. }
+            | Notice::TimedOut { .. } => {}
         }
     }
 
     fn closed(&mut self, closed: &ClosedSummary) {
-        self.shown = None;
         let metrics = &self.metrics;
         metrics.ledger_sequence.set(i64::try_from(closed.sequence).unwrap_or(i64::MAX));
         metrics.transactions.inc_by(u64::from(closed.transactions));
         metrics.transactions_failed.inc_by(u64::from(closed.failed));
+        // Ledgers that are fetched close by the thousand: they say nothing of the interval, and need no snapshot each.
         let now = Instant::now();
-        if let Some(before) = self.last_close.replace(now) {
-            metrics.close_interval_seconds.observe(now.duration_since(before).as_secs_f64());
+        if closed.caught_up {
+            self.last_close = None;
+        } else {
+            self.shown = None;
+            if let Some(before) = self.last_close.replace(now) {
+                metrics.close_interval_seconds.observe(now.duration_since(before).as_secs_f64());
+            }
         }
         tracing::debug!(sequence = closed.sequence, hash = %closed.hash, transactions = closed.transactions, "closed");
     }
@@ -110,10 +138,30 @@ impl Showing {
         self.shown = Some(now);
         let view = NodeView::of(&herder.view(at), &self.identity, overlay.peers().iter().map(peer).collect());
         self.tell_clock(&view);
+        self.tell_progress(&view, now);
         self.metrics.peers.set(i64::try_from(view.peers.len()).unwrap_or(i64::MAX));
         self.metrics.queued_transactions.set(i64::try_from(view.queued).unwrap_or(i64::MAX));
         self.metrics.synced.set(i64::from(view.sync == SyncState::Synced));
+        self.slots.publish(at, SlotIndex(view.slot.slot), herder);
         self.published.publish(view);
+    }
+
+    /// Every few seconds while ledgers are fetched, and once when all are here.
+    fn tell_progress(&mut self, view: &NodeView, now: Instant) {
+        match (&view.catch_up, &self.catching) {
+            (Some(progress), told) => {
+                if told.as_ref().is_none_or(|(at, _)| now.duration_since(*at) >= PROGRESS_EVERY) {
+                    tracing::info!("catching up: {progress}");
+                    self.events.publish(Event::Sync(dto::Sync::from(view)));
+                    self.catching = Some((now, progress.from));
+                }
+            }
+            (None, Some((_, from))) => {
+                tracing::info!(from, to = view.ledger.sequence, "caught up");
+                self.catching = None;
+            }
+            (None, None) => {}
+        }
     }
 
     /// Once when the clock goes wrong, once when it is right again.

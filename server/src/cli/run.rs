@@ -104,9 +104,10 @@ fn is_no_database(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
 }
 
-fn store_exit(error: &StoreError) -> Exit {
+pub(crate) fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Io { source, .. } => Exit::of_io(source),
+        StoreError::Exists { .. } => Exit::Io,
         StoreError::Lock(LockError::Io { source, .. }) => Exit::of_io(source),
         StoreError::Sqlite { source, .. } if is_no_database(source) => Exit::Data,
         StoreError::Lock(_) | StoreError::SqliteTooOld { .. } | StoreError::Setting { .. } => Exit::Unavailable,

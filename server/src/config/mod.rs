@@ -4,6 +4,7 @@
 //! are refused unless the file accepts them in words. `docs/configuration.md` lists every key.
 
 mod error;
+mod http_limits;
 mod names;
 mod raw;
 pub mod safety;
@@ -22,6 +23,7 @@ pub use trust::{Directory, Known, QuorumSetOrigin, Trust};
 pub use warning::Warning;
 
 use crate::cli::exit::Exit;
+use crate::http::Limits;
 use crate::key::{node_from_strkey, node_strkey};
 use crate::ledger::Genesis;
 use crate::store::{KeyFileError, LockError, key_file};
@@ -62,6 +64,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Names under which HTTP is served besides the loopback ones.
     pub http_hosts: Vec<String>,
+    /// What HTTP clients may ask.
+    pub http_limits: Limits,
     /// The folder of the database.
     pub data_dir: PathBuf,
     /// Whom to call: known peers, and validators whose address is given. Never this node.
@@ -161,6 +165,7 @@ struct Plain {
     public_address: Option<HostPort>,
     http: SocketAddr,
     http_hosts: Vec<String>,
+    http_limits: Limits,
     data_dir: PathBuf,
     known_peers: Vec<HostPort>,
     accepted: BTreeSet<Unsafe>,
@@ -198,6 +203,7 @@ impl Plain {
         Some(Self {
             accepted: all(problems, &raw.accept_unsafe, words).into_iter().collect(),
             http_hosts: all(problems, &raw.http_hosts, names::http_host),
+            http_limits: http_limits::read(raw.http_limits.as_ref(), problems),
             known_peers: all(problems, &raw.known_peers, |text| HostPort::parse("known_peers", text)),
             node_seed_file: seed?,
             is_validator: *is_validator?,
@@ -251,6 +257,7 @@ impl Plain {
             public_address: self.public_address,
             http: self.http,
             http_hosts: self.http_hosts,
+            http_limits: self.http_limits,
             data_dir: self.data_dir,
             peers,
             trust,

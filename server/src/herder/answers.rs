@@ -1,9 +1,9 @@
 //! Peers that come and go, and what they ask for.
 
 use super::fetch::Item;
-use super::{Herder, Now, ReadLedgers, SLOTS_AHEAD};
+use super::{Herder, LedgerPart, Now, ReadLedgers, SLOTS_AHEAD};
 use crate::ledger::TxSet;
-use crate::wire::{LEDGERS_MAX, Message};
+use crate::wire::Message;
 use fba_core::{Hash, NodeId, QuorumSet, SlotIndex};
 use std::sync::Arc;
 
@@ -49,8 +49,14 @@ impl Herder {
             Message::TxAdvert(hashes) => self.tx_advert(now, from, &hashes),
             Message::TxDemand(hashes) => self.tx_demand(now, from, &hashes),
             Message::Transactions(transactions) => self.transactions(now, from, &transactions),
-            Message::GetLedgers { from: first, count } => self.read_ledgers(now, from, first, count),
-            Message::Ledgers(entries) => self.ledgers(now, from, &entries),
+            Message::GetHeaders { from: first, count } => {
+                self.read_ledgers(now, ReadLedgers { peer: from, from: first, count, part: LedgerPart::Headers });
+            }
+            Message::Headers(headers) => self.headers(now, from, &headers),
+            Message::GetLedgers { from: first, count } => {
+                self.read_ledgers(now, ReadLedgers { peer: from, from: first, count, part: LedgerPart::Whole });
+            }
+            Message::Ledgers(entries) => self.ledgers(now, from, entries),
         }
     }
 
@@ -142,12 +148,13 @@ impl Herder {
         self.payloads.retain(&needed);
     }
 
-    fn read_ledgers(&mut self, now: Now, peer: NodeId, from: u64, count: u32) {
-        if !self.peers.may_ask_ledgers(now.monotonic, peer) {
-            return self.out.refused(peer, "asks for ledgers too often".to_owned());
+    /// A peer that asks too often is told that there is nothing for it, and asks another.
+    fn read_ledgers(&mut self, now: Now, read: ReadLedgers) {
+        if self.peers.may_ask_ledgers(now.monotonic, read.peer) {
+            return self.out.read(read);
         }
-        let most = u32::try_from(LEDGERS_MAX).unwrap_or(u32::MAX);
-        self.out.read(ReadLedgers { peer, from, count: count.min(most) });
+        self.out.refused(read.peer, "asks for ledgers too often".to_owned());
+        self.out.send(vec![read.peer], read.part.nothing());
     }
 
     /// Asks for quorum sets and transaction sets that statements wait for.

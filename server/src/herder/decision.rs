@@ -1,18 +1,17 @@
 //! Has a quorum decided a slot that we cannot follow yet? Judged from signed statements alone.
 
-use super::statements::Entry;
 use fba_core::{
-    Attested, Driver, Effect, Hash, Input, Node, NodeId, Purpose, QuorumSet, SenderSet, SlotIndex, Timer, Validity,
-    Value,
+    Attested, Driver, Effect, Hash, Input, Node, NodeId, Purpose, QuorumSet, SenderSet, SlotIndex, Statement, Timer,
+    Validity, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Follows ballots on any value. Never nominates, never votes.
-struct Onlooker;
+/// Any value will do: nothing is nominated or voted for.
+struct AnyValue;
 
-impl Driver for Onlooker {
+impl Driver for AnyValue {
     fn validate(&self, _: SlotIndex, _: &Value, _: Purpose) -> Validity {
         Validity::Valid
     }
@@ -42,30 +41,68 @@ impl Driver for Onlooker {
     }
 }
 
-/// The value that `statements`, all of `slot`, decide by `quorum_set`.
-pub(crate) fn decision<'a>(
-    local: NodeId,
-    quorum_set: &QuorumSet,
+/// Follows the ballots of one slot; every statement costs one step of the core.
+#[derive(Clone, Debug)]
+pub(crate) struct Onlooker {
     slot: SlotIndex,
-    statements: impl Iterator<Item = &'a Entry>,
-    sets: &BTreeMap<Hash, Arc<QuorumSet>>,
-) -> Option<Value> {
-    let mut node = Node::new(local, false, quorum_set.clone());
-    node.open(slot);
-    for entry in statements {
-        let statement = entry.signed.statement.clone();
-        if statement.pledge.is_nomination() || statement.node == local {
-            continue;
-        }
-        let quorum_set =
-            sets.get(&statement.quorum_set).map_or(SenderSet::Unresolved, |set| SenderSet::Known(Arc::clone(set)));
-        // What the core refuses decides nothing.
-        let effects = node.handle(Input::Receive(Attested { statement, quorum_set }), &Onlooker).unwrap_or_default();
-        for effect in effects {
-            if let Effect::Externalize { value, .. } = effect {
-                return Some(value);
-            }
-        }
+    local: NodeId,
+    node: Node,
+}
+
+impl Onlooker {
+    pub(crate) fn new(local: NodeId, quorum_set: &QuorumSet, slot: SlotIndex) -> Self {
+        let mut node = Node::new(local, false, quorum_set.clone());
+        node.open(slot);
+        Self { slot, local, node }
     }
-    None
+
+    /// The value that is decided by our quorum set with this statement, if it now is.
+    pub(crate) fn hear(&mut self, statement: &Statement, sets: &BTreeMap<Hash, Arc<QuorumSet>>) -> Option<Value> {
+        if statement.slot != self.slot || statement.pledge.is_nomination() || statement.node == self.local {
+            return None;
+        }
+        let known = sets.get(&statement.quorum_set);
+        let quorum_set = known.map_or(SenderSet::Unresolved, |set| SenderSet::Known(Arc::clone(set)));
+        let attested = Attested { statement: statement.clone(), quorum_set };
+        // What the core refuses decides nothing.
+        let effects = self.node.handle(Input::Receive(attested), &AnyValue).unwrap_or_default();
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Externalize { value, .. } => Some(value),
+            Effect::Emit(_) | Effect::StartTimer { .. } | Effect::StopTimer { .. } | Effect::Moved(_) => None,
+        })
+    }
+}
+
+/// Onlookers of the slots above the open one of which statements are held, and so as many as [`super::Statements`]
+/// holds slots: what bounds those bounds these.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Onlookers {
+    slots: BTreeMap<SlotIndex, Onlooker>,
+}
+
+impl Onlookers {
+    pub(crate) fn add(&mut self, slot: SlotIndex, onlooker: Onlooker) {
+        self.slots.insert(slot, onlooker);
+    }
+
+    pub(crate) fn of(&mut self, slot: SlotIndex) -> Option<&mut Onlooker> {
+        self.slots.get_mut(&slot)
+    }
+
+    pub(crate) fn has(&self, slot: SlotIndex) -> bool {
+        self.slots.contains_key(&slot)
+    }
+
+    pub(crate) fn retain(&mut self, wanted: impl Fn(SlotIndex) -> bool) {
+        self.slots.retain(|slot, _| wanted(*slot));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
 }

@@ -1,5 +1,6 @@
 //! Carrying out what the core asks for, and closing the ledger when a slot is decided.
 
+use super::decision::Onlooker;
 use super::fetch::Item;
 use super::statements::Protocol;
 use super::trigger::lateness;
@@ -27,6 +28,8 @@ pub(crate) struct OpenSlot {
     /// Decided, but its transaction set is not here.
     pub(crate) decided: Option<Value>,
     pub(crate) undelivered: Option<Hash>,
+    /// Follows statements that do not fit our ledger.
+    pub(crate) contrary: Option<Onlooker>,
     /// The newest own statement of each protocol that is synced.
     pub(crate) durable: BTreeMap<Protocol, Statement>,
 }
@@ -52,6 +55,7 @@ impl OpenSlot {
             phase: Phase::Prepare,
             decided: None,
             undelivered: None,
+            contrary: None,
             durable: BTreeMap::new(),
         }
     }
@@ -114,6 +118,7 @@ impl Herder {
                 continue;
             }
             self.slot.timers.remove(&timer);
+            self.out.notice(Notice::TimedOut { slot, timer });
             let (scp, driver) = self.core(now);
             // Late timers are refused, and that is all.
             let effects = scp.handle(Input::TimerFired { slot, timer, generation }, &driver).unwrap_or_default();
@@ -148,8 +153,15 @@ impl Herder {
         (since(self.slot.nominating_since, first_ballot), since(self.slot.balloting_since, now.monotonic))
     }
 
-    /// The ledger has moved on: everything that was about the slot before is over.
+    /// The ledger has moved on: the slot after it is open.
     pub(super) fn next_slot(&mut self, now: Now, closed: &Closed) {
+        self.leave_slot(now, closed);
+        self.enter_slot(now);
+    }
+
+    /// Everything that was about the slot that closed is over. What follows must be [`Herder::enter_slot`], or the next
+    /// close.
+    pub(super) fn leave_slot(&mut self, now: Now, closed: &Closed) {
         let old = self.open_slot();
         self.scp.close(old);
         let next = SlotIndex(closed.header.sequence).next();
@@ -157,26 +169,30 @@ impl Herder {
         self.slot = OpenSlot::new(next, now.monotonic, late);
         self.verdicts.clear();
         self.contrary = super::Statements::default();
-        let floor = SlotIndex(next.0.saturating_sub(SLOTS_KEPT));
-        self.book.prune(floor);
         self.payloads.close(std::sync::Arc::clone(&closed.tx_set), closed.hash);
         self.catchup.closed(closed.header.sequence);
         self.settle_transactions(closed);
+    }
+
+    /// Listens to the open slot, beginning with what was said of it early.
+    pub(super) fn enter_slot(&mut self, now: Now) {
+        let next = self.open_slot();
+        self.book.prune(SlotIndex(next.0.saturating_sub(SLOTS_KEPT)));
         if self.scp.is_validator() != self.votes() {
             self.scp = Node::new(self.local, self.votes(), self.config.quorum_set.clone());
         }
         // Statements that came early, and those that waited, are looked at as if they came now.
         let mut early = self.pending.take_slot(next);
         early.extend(self.book.take_slot(next));
-        let late = self.pending.take_slot(old);
-        self.pending.prune(next);
+        let late = self.pending.take_below(next);
         self.open_in_core(next);
         self.restore_slot(now, next);
-        for entry in late.into_iter().filter(|entry| entry.slot() < next) {
+        for entry in late {
             if self.sets.contains_key(&entry.signed.statement.quorum_set) {
                 self.book.insert(entry);
             }
         }
+        self.look_ahead_again();
         self.drop_needless_fetches();
         self.forget_unused_sets();
         for entry in early {
@@ -186,17 +202,20 @@ impl Herder {
 
     /// The core follows a statement that does not fit our ledger? Then our ledger is not the network's.
     pub(super) fn check_divergence(&mut self, statement: &Statement) {
-        if statement.pledge.is_nomination() {
+        if !super::catchup::settles(statement) {
             return;
         }
         let slot = self.open_slot();
-        let decided = super::decision::decision(
-            self.local,
-            &self.config.quorum_set,
-            slot,
-            self.contrary.of_slot(slot),
-            &self.sets,
-        );
+        let decided = match &mut self.slot.contrary {
+            Some(onlooker) => onlooker.hear(statement, &self.sets),
+            None => {
+                let mut onlooker = Onlooker::new(self.local, &self.config.quorum_set, slot);
+                let mut held = self.contrary.of_slot(slot).map(|entry| &entry.signed.statement);
+                let decided = held.find_map(|held| onlooker.hear(held, &self.sets));
+                self.slot.contrary = Some(onlooker);
+                decided
+            }
+        };
         let Some(value) = decided else { return };
         let Ok(decoded) = LedgerValue::decode(&value) else {
             return self.diverged("a quorum decided what is no ledger value here");

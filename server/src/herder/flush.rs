@@ -29,6 +29,8 @@ pub(crate) struct Outbox {
     stopped: bool,
     last_stance: Option<Stance>,
     stored_sets: BTreeSet<Hash>,
+    /// Which dozen of slots they were stored in.
+    stored_sets_turn: u64,
     /// Is a close written that is not synced yet?
     close_unsynced: bool,
     /// Own statements from before a restart whose slot is not open yet.
@@ -98,6 +100,7 @@ impl Herder {
         }
         self.hand_on(now);
         self.queue.flushed();
+        self.catchup.flushed();
         let mut commit = Commit::default();
         let mut then = Vec::new();
         for ((slot, protocol), statement) in std::mem::take(&mut self.out.emits) {
@@ -243,8 +246,10 @@ impl Herder {
         }
         if !commit.closes.is_empty() {
             self.out.stored_tx_sets.clear();
-            // Bounds what is remembered here. A set that is named again is written over itself.
-            if floor.0.is_multiple_of(super::SLOTS_KEPT) {
+            // Bounds what is remembered here. A set that is named again is written over itself, at least so often: the
+            // store forgets sets that were not written for much longer.
+            let turn = floor.0 / super::SLOTS_KEPT;
+            if std::mem::replace(&mut self.out.stored_sets_turn, turn) != turn {
                 self.out.stored_sets.clear();
             }
         }

@@ -168,7 +168,7 @@ impl Herder {
             self.book.insert(entry);
         } else if statement.slot > open {
             self.book.insert(entry);
-            self.look_ahead(now, &statement);
+            self.look_ahead(&statement);
         } else {
             self.feed(now, entry);
         }

@@ -2,7 +2,7 @@
 
 use crate::ledger::{Closed, SignedTransaction, TxRejection, TxResult, TxSet};
 use crate::wire::{Message, SignedStatement};
-use fba_core::{Hash, Moved, NodeId, Phase, QuorumSet, SlotIndex, Value};
+use fba_core::{Hash, Moved, NodeId, Phase, QuorumSet, SlotIndex, Timer, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +65,8 @@ pub struct Batch {
     pub then: Vec<Outgoing>,
     /// What listeners and clients are told, after the commit.
     pub notices: Vec<Notice>,
-    /// Closed ledgers a peer wants: read them from the store and send them as [`Message::Ledgers`].
+    /// Closed ledgers a peer wants: read them from the store and send them as [`Message::Ledgers`] or
+    /// [`Message::Headers`]; an empty one if there is no time for it, so that the peer asks somebody else.
     pub reads: Vec<ReadLedgers>,
     /// This node's state is wrong: commit nothing, send nothing, keep the evidence, exit with an error.
     pub fatal: Option<Divergence>,
@@ -152,6 +153,28 @@ pub struct ReadLedgers {
     pub from: u64,
     /// How many at most.
     pub count: u32,
+    /// What of them.
+    pub part: LedgerPart,
+}
+
+/// What a peer wants of closed ledgers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LedgerPart {
+    /// Headers only.
+    Headers,
+    /// Everything.
+    Whole,
+}
+
+impl LedgerPart {
+    /// The answer of somebody who has nothing, or no time.
+    #[must_use]
+    pub fn nothing(self) -> Message {
+        match self {
+            Self::Headers => Message::Headers(Vec::new()),
+            Self::Whole => Message::Ledgers(Vec::new()),
+        }
+    }
 }
 
 /// Why this node must stop: a quorum decided something that cannot follow from our ledger.
@@ -191,6 +214,13 @@ pub enum Notice {
     },
     /// A rule fired in the core, with the reason.
     Moved(Moved),
+    /// A timer of the open slot ran out.
+    TimedOut {
+        /// The slot.
+        slot: SlotIndex,
+        /// Which timer.
+        timer: Timer,
+    },
     /// The sync state changed.
     Sync(SyncState),
     /// An operator ended the silence after a loss of votes, at the risk of a fork.
@@ -477,4 +507,40 @@ pub struct View {
     pub fail_at: FailAt,
     /// Our clock beside the network's.
     pub clock: ClockView,
+    /// While ledgers are fetched: how far that has come.
+    pub catch_up: Option<CatchUpView>,
+    /// While others speak of later slots and nothing proves them.
+    pub unproven: Option<Unproven>,
+}
+
+/// How far catching up has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CatchUpView {
+    /// The first ledger that was lacking when it began.
+    pub from: u64,
+    /// The newest ledger known to be closed elsewhere.
+    pub to: u64,
+    /// How many were applied since it began.
+    pub applied: u64,
+    /// While headers are checked: down to this ledger. Nothing is applied before they reach our own.
+    pub headers_down_to: Option<u64>,
+    /// Ledgers applied in a second, of late; nothing before the first.
+    pub ledgers_per_second: Option<u64>,
+    /// Seconds left at that rate.
+    pub seconds_left: Option<u64>,
+    /// Peers that are asked at this moment.
+    pub sources: usize,
+    /// Since it began.
+    pub running: Duration,
+}
+
+/// Others say that slots after our open one are decided, but no quorum of our slices does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unproven {
+    /// The highest slot they speak of.
+    pub slot: SlotIndex,
+    /// Nodes of our quorum set that say a later slot is as good as decided.
+    pub heard: Vec<NodeId>,
+    /// The other nodes of our quorum set.
+    pub missing: Vec<NodeId>,
 }

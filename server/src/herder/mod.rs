@@ -23,6 +23,7 @@ mod payloads;
 mod peers;
 mod quorum_tracker;
 mod restore;
+mod slot_view;
 mod statements;
 mod tracking;
 mod transactions;
@@ -36,11 +37,13 @@ mod tests;
 
 pub use durability::{Durability, durability};
 pub use io::{
-    Batch, ClockView, Close, ClosedSummary, Commit, Divergence, FailAt, Input, LastClosed, Missing, MissingNode, Need,
-    NodeState, NodeView, Notice, Now, Outgoing, ReadLedgers, Recovery, Said, SyncState, Ticket, TicketOutcome, View,
-    Vote, Waits,
+    Batch, CatchUpView, ClockView, Close, ClosedSummary, Commit, Divergence, FailAt, Input, LastClosed, LedgerPart,
+    Missing, MissingNode, Need, NodeState, NodeView, Notice, Now, Outgoing, ReadLedgers, Recovery, Said, SyncState,
+    Ticket, TicketOutcome, Unproven, View, Vote, Waits,
 };
+pub use quorum_tracker::NODES_MAX as QUORUM_NODES_MAX;
 pub use restore::{OverrideRefused, Restored, Standing};
+pub use slot_view::SlotView;
 
 use crate::key::Signatures;
 use crate::ledger::Ledger;
@@ -177,6 +180,8 @@ impl Herder {
         self.sets.insert(normalized.hash(), Arc::clone(&normalized));
         self.tracker.set_local(normalized);
         self.scp.set_quorum_set(quorum_set.clone());
+        self.catchup.forget_onlookers();
+        self.slot.contrary = None;
         self.config.quorum_set = quorum_set;
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 impl Herder {
     /// Starts nomination if it is time to.
     pub(super) fn trigger(&mut self, now: Now) {
-        if !self.votes() || !self.tracking.is_started() {
+        if !self.votes() || !self.tracking.is_started() || self.is_behind() {
             return;
         }
         match trigger::proposal(self.circumstances(now), self.ledger.parameters()) {
@@ -38,7 +38,7 @@ impl Herder {
     }
 
     pub(super) fn trigger_due(&self, now: Now) -> Option<Duration> {
-        if !self.votes() || !self.tracking.is_started() {
+        if !self.votes() || !self.tracking.is_started() || self.is_behind() {
             return None;
         }
         let circumstances = self.circumstances(now);
@@ -108,7 +108,8 @@ impl Herder {
         let listened_to = self.tracker.nodes().any(|(node, distance)| node == statement.node && distance == 1);
         let slot = self.open_slot();
         // What followed from the statement may have closed its slot already.
-        if slot != statement.slot || self.slot.nominating_since.is_some() || !self.votes() || !listened_to {
+        let is_ours_to_join = self.votes() && !self.is_behind() && self.slot.nominating_since.is_none();
+        if slot != statement.slot || !is_ours_to_join || !listened_to {
             return;
         }
         let (_, driver) = self.core(now);

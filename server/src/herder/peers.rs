@@ -8,8 +8,9 @@ use std::time::Duration;
 const STATE_ASKS_MAX: usize = 10;
 /// ... in this time.
 const STATE_ASKS_WINDOW: Duration = Duration::from_secs(60);
-/// A peer may ask for closed ledgers this often in a second: each answer costs up to 4 MiB of reading.
-const LEDGER_ASKS_MAX: usize = 10;
+/// A peer may ask for closed ledgers this often in a second: one after the other over a fast link. Reading is bounded by
+/// the thread that does it; this bounds what the questions cost.
+const LEDGER_ASKS_MAX: usize = 100;
 const LEDGER_ASKS_WINDOW: Duration = Duration::from_secs(1);
 /// So many bytes at once, then so many in a second. Answers are encoded on the thread that votes.
 #[derive(Clone, Copy, Debug)]

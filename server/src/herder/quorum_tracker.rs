@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Most nodes followed: ten times the largest public network. Those nearest to us count.
-const NODES_MAX: usize = 10_000;
+pub const NODES_MAX: usize = 10_000;
 
 /// Which nodes count, and how far away they are.
 #[derive(Clone, Debug)]

@@ -123,6 +123,12 @@ impl Statements {
         self.slots.remove(&slot).map(|slot| slot.into_values().collect()).unwrap_or_default()
     }
 
+    /// Takes out everything below `floor`.
+    pub(crate) fn take_below(&mut self, floor: SlotIndex) -> Vec<Entry> {
+        let rest = self.slots.split_off(&floor);
+        std::mem::replace(&mut self.slots, rest).into_values().flat_map(BTreeMap::into_values).collect()
+    }
+
     /// Everything, lowest slot first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.slots.values().flat_map(BTreeMap::values)

@@ -8,7 +8,7 @@ use crate::ledger::{
 use crate::wire::{Message, SignedStatement};
 use fba_core::{Ballot, Pledge, Statement};
 
-struct StandIn(NodeId);
+pub(super) struct StandIn(pub(super) NodeId);
 
 impl Signatures for StandIn {
     fn node(&self) -> NodeId {
@@ -24,25 +24,25 @@ impl Signatures for StandIn {
     }
 }
 
-fn tag(key: &[u8; 32], payload: &[u8]) -> Signature {
+pub(super) fn tag(key: &[u8; 32], payload: &[u8]) -> Signature {
     let hash = sha256(&[key, payload]).0;
     Signature(serde_bytes::ByteArray::new(std::array::from_fn(|index| hash[index % 32])))
 }
 
-fn node(byte: u8) -> NodeId {
+pub(super) fn node(byte: u8) -> NodeId {
     NodeId([byte; 32])
 }
 
-fn now(ms: u64) -> Now {
+pub(super) fn now(ms: u64) -> Now {
     Now { monotonic: Duration::from_millis(ms), unix_ms: 1_700_000_000_000 + ms }
 }
 
 /// Node 1 of four, three of which suffice; linked with 2 and 3.
-fn herder(parameters: Parameters) -> Herder {
+pub(super) fn herder(parameters: Parameters) -> Herder {
     herder_of(1, &[2, 3], parameters)
 }
 
-fn herder_of(local: u8, peers: &[u8], parameters: Parameters) -> Herder {
+pub(super) fn herder_of(local: u8, peers: &[u8], parameters: Parameters) -> Herder {
     let genesis = Genesis {
         passphrase: "test".to_owned(),
         close_time_ms: 1_700_000_000_000,
@@ -66,7 +66,7 @@ fn externalize(from: u8, slot: u64) -> SignedStatement {
     externalize_on(Hash([7; 32]), from, slot)
 }
 
-fn externalize_on(previous: Hash, from: u8, slot: u64) -> SignedStatement {
+pub(super) fn externalize_on(previous: Hash, from: u8, slot: u64) -> SignedStatement {
     let herder = herder(Parameters::default());
     let proposed = Proposed::sign(SlotIndex(slot), previous, Hash([8; 32]), 1_700_000_009_000, &StandIn(node(2)));
     let commit = Ballot { counter: 1, value: proposed.to_value() };
@@ -90,7 +90,7 @@ fn messages(batch: Batch) -> Vec<(NodeId, Message)> {
 }
 
 /// Opens account `opened` from the root account.
-fn open_account(sequence: u64, opened: u8) -> Arc<SignedTransaction> {
+pub(super) fn open_account(sequence: u64, opened: u8) -> Arc<SignedTransaction> {
     let root = [9; 32];
     let operation = Operation::CreateAccount { account: AccountId([opened; 32]), balance: 1_000 };
     let transaction = Transaction::new(AccountId(root), sequence, vec![operation]);
@@ -315,62 +315,6 @@ fn what_is_too_far_ahead_to_keep_is_not_passed_round_for_ever() {
         assert!(passed_on <= 3 * 3 * SLOTS, "each passes each on at most once");
     }
     assert!(herders.values().all(|herder| herder.book.slots_of_above(node(4), SlotIndex(2)) == SLOTS_KEPT as usize));
-}
-
-/// A node that knows that slot 100 is decided, and whom it asks for ledgers.
-fn far_behind() -> (Herder, Vec<(NodeId, u64, u32)>) {
-    let mut herder = herder(Parameters::default());
-    let mut asks = Vec::new();
-    for from in [2, 3, 4] {
-        herder.handle(now(10), Input::Message { from: node(2), message: Message::Statement(externalize(from, 100)) });
-        asks.extend(ledger_asks(herder.flush(now(10))));
-    }
-    (herder, asks)
-}
-
-fn ledger_asks(batch: Batch) -> Vec<(NodeId, u64, u32)> {
-    let ask = |(to, message)| {
-        let Message::GetLedgers { from, count } = message else { return None };
-        Some((to, from, count))
-    };
-    messages(batch).into_iter().filter_map(ask).collect()
-}
-
-#[test]
-fn a_peer_without_the_ledgers_is_passed_over_however_often_it_says_so() {
-    let (mut herder, asks) = far_behind();
-    let [(first, ..)] = *asks else { panic!("one peer is asked: {asks:?}") };
-    let mut asked = Vec::new();
-    for ms in (100..3_000).step_by(300) {
-        herder.handle(now(ms), Input::Message { from: first, message: Message::Ledgers(Vec::new()) });
-        asked.extend(ledger_asks(herder.flush(now(ms))));
-    }
-    assert!(asked.iter().any(|(peer, ..)| *peer != first), "{asked:?}");
-}
-
-#[test]
-fn one_short_answer_does_not_slow_down_all_of_catching_up() {
-    let mut ahead = herder(Parameters::default());
-    (0..100).for_each(|_| close(&mut ahead, vec![]));
-    let closes = ahead.flush(now(10)).commit.expect("ledgers are stored").closes;
-    let mut behind = herder(Parameters::default());
-    let mut asks = Vec::new();
-    for from in [2, 3, 4] {
-        let message = Message::Statement(externalize_on(ahead.ledger().header_hash(), from, 102));
-        behind.handle(now(10), Input::Message { from: node(2), message });
-        asks.extend(ledger_asks(behind.flush(now(10))));
-    }
-    let mut counts = Vec::new();
-    while let Some((from, first, count)) = asks.pop() {
-        let fits = if counts.is_empty() { 1 } else { count as usize };
-        counts.push(count);
-        let wanted = closes.iter().skip_while(|close| close.closed.header.sequence < first).take(fits);
-        let message = Message::Ledgers(wanted.map(|close| close.closed.entry()).collect());
-        behind.handle(now(20), Input::Message { from, message });
-        asks.extend(ledger_asks(behind.flush(now(20))));
-    }
-    assert_eq!(behind.ledger().header_hash(), ahead.ledger().header_hash());
-    assert!(counts.len() <= 12, "{counts:?}");
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl Herder {
             self.trigger_due(now),
             self.fetches.next_deadline(),
             self.demands.next_deadline(),
-            self.catchup_due(),
+            self.catchup_due(now),
             self.handing.due(),
         ];
         timers.chain(fixed).chain(maybe.into_iter().flatten()).min()

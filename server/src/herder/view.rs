@@ -29,6 +29,8 @@ impl Herder {
             peers: self.peers.ids().len(),
             waiting: self.pending.len(),
             nodes,
+            catch_up: self.catch_up_view(now),
+            unproven: self.unproven(),
             fail_at: self.fail_at(&agreeing),
             clock: self.clock.view(self.open_slot()),
         }

@@ -4,8 +4,9 @@ use crate::herder::{self, Notice, TicketOutcome};
 use crate::http::dto;
 use crate::http::events::Event;
 use crate::http::explain::{self, Explained};
+use crate::http::progress;
 use crate::http::submit::{Refusal, SubmitOutcome};
-use crate::http::view::{Identity, KnownNode, LastClosed, NodeView, OpenSlot, Peer, Phase, Standing};
+use crate::http::view::{Identity, KnownNode, LastClosed, NodeView, OpenSlot, Peer, Standing, phase_of};
 use crate::ledger::{Account, AccountId, Header, Operation, Outcome, SignedTransaction, TxRejection, TxResult};
 use fba_core::SlotIndex;
 use std::time::Duration;
@@ -113,9 +114,10 @@ impl NodeView {
         let Explained { sync, reason, waits, recovery } = explain::explained(&view.sync, identity);
         Self {
             sync,
-            reason,
+            reason: progress::reason(view, reason, identity),
             waits,
             recovery,
+            catch_up: view.catch_up.as_ref().map(progress::catch_up),
             quorum: explain::quorum(view, identity),
             clock: explain::clock(&view.clock, identity),
             ledger: LastClosed {
@@ -152,19 +154,7 @@ fn known(node: &herder::NodeView) -> KnownNode {
 fn open_slot(slot: SlotIndex, state: Option<&fba_core::SlotState>) -> OpenSlot {
     let round = state.map_or(0, |state| state.nomination_round);
     let counter = state.and_then(|state| state.ballot.as_ref()).map_or(0, |ballot| ballot.counter);
-    let phase = phase(state.map_or(fba_core::Phase::Prepare, |state| state.phase), round, counter);
-    OpenSlot { slot: slot.0, phase, round, counter }
-}
-
-/// The core prepares from the beginning; for people that begins with the first ballot.
-pub(super) fn phase(phase: fba_core::Phase, round: u32, counter: u32) -> Phase {
-    match phase {
-        fba_core::Phase::Prepare if counter == 0 && round == 0 => Phase::Idle,
-        fba_core::Phase::Prepare if counter == 0 => Phase::Nominate,
-        fba_core::Phase::Prepare => Phase::Prepare,
-        fba_core::Phase::Confirm => Phase::Confirm,
-        fba_core::Phase::Externalize => Phase::Externalize,
-    }
+    OpenSlot { slot: slot.0, phase: phase_of(state), round, counter }
 }
 
 /// What open streams are told of a notice; `None` for notices that are not for them.
@@ -183,7 +173,11 @@ pub fn event_of(notice: &Notice, view: &NodeView) -> Option<Event> {
         })),
         Notice::Phase { .. } => Some(Event::Phase(dto::Slot::from(&view.slot))),
         Notice::Sync(_) => Some(Event::Sync(dto::Sync::from(view))),
-        Notice::Ticket { .. } | Notice::Moved(_) | Notice::Refused { .. } | Notice::SilenceOverridden { .. } => None,
+        Notice::Ticket { .. }
+        | Notice::Moved(_)
+        | Notice::TimedOut { .. }
+        | Notice::Refused { .. }
+        | Notice::SilenceOverridden { .. } => None,
     }
 }
 

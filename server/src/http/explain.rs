@@ -1,9 +1,8 @@
 //! Why the node is as it is: the herder's reasons with names, and in words.
 
 use crate::herder::{self, ClockView, FailAt, Missing, MissingNode, Need, NodeState, Recovery, Said, Waits};
-use crate::http::convert::phase;
 use crate::http::dto;
-use crate::http::view::{Identity, Phase, SyncState};
+use crate::http::view::{Identity, Phase, SyncState, phase};
 use crate::key::node_strkey;
 use fba_core::NodeId;
 
@@ -252,7 +251,7 @@ fn named(node: NodeId, identity: &Identity) -> dto::NamedNode {
     dto::NamedNode { node: node_strkey(node), name: identity.names.get(&node).map(|known| known.name.clone()) }
 }
 
-fn name(node: NodeId, identity: &Identity) -> String {
+pub(super) fn name(node: NodeId, identity: &Identity) -> String {
     let short = || format!("{}…", node_strkey(node).chars().take(8).collect::<String>());
     identity.names.get(&node).map_or_else(short, |known| known.name.clone())
 }

@@ -42,6 +42,8 @@ pub struct NodeView {
     pub waits: Option<dto::Waits>,
     /// How far it is from voting again, if it lost its votes.
     pub recovery: Option<dto::Recovery>,
+    /// How far it has come, while it fetches ledgers.
+    pub catch_up: Option<dto::CatchUp>,
     /// The last closed ledger.
     pub ledger: LastClosed,
     /// The slot being agreed on.
@@ -147,6 +149,24 @@ impl Phase {
             Self::Confirm => "confirm",
             Self::Externalize => "externalize",
         }
+    }
+}
+
+/// Where a slot stands, for people.
+pub(crate) fn phase_of(state: Option<&fba_core::SlotState>) -> Phase {
+    let Some(state) = state else { return Phase::Idle };
+    let counter = state.ballot.as_ref().map_or(0, |ballot| ballot.counter);
+    phase(state.phase, state.nomination_round, counter)
+}
+
+/// The core prepares from the beginning; for people that begins with the first ballot.
+pub(crate) fn phase(phase: fba_core::Phase, round: u32, counter: u32) -> Phase {
+    match phase {
+        fba_core::Phase::Prepare if counter == 0 && round == 0 => Phase::Idle,
+        fba_core::Phase::Prepare if counter == 0 => Phase::Nominate,
+        fba_core::Phase::Prepare => Phase::Prepare,
+        fba_core::Phase::Confirm => Phase::Confirm,
+        fba_core::Phase::Externalize => Phase::Externalize,
     }
 }
 

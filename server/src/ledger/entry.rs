@@ -93,6 +93,17 @@ impl LedgerEntry {
         cbor::encode(&Encoded { header: self.header.clone(), value, tx_set })
     }
 
+    /// No less than [`LedgerEntry::to_bytes`] is long, and hardly more. Cheap.
+    #[must_use]
+    pub fn bytes_at_most(&self) -> usize {
+        /// A header, the names of the fields, and the set's own hash and heads.
+        const REST: usize = 768;
+        /// In front of each transaction.
+        const HEAD: usize = 5;
+        let transactions = self.tx_set.transaction_bytes() + HEAD * self.tx_set.transactions().len();
+        REST + self.value.as_bytes().len() + transactions
+    }
+
     /// Do value and transaction set belong to the header? Applies to every ledger after genesis.
     ///
     /// # Errors
@@ -163,6 +174,7 @@ mod tests {
         for entry in chain() {
             assert_eq!(LedgerEntry::from_bytes(network(), &entry.to_bytes()), Ok(entry.clone()));
             assert_eq!(entry.check(), Ok(()));
+            assert!((entry.to_bytes().len()..1_500).contains(&entry.bytes_at_most()));
         }
     }
 

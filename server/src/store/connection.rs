@@ -87,7 +87,7 @@ fn set(connection: &Connection, path: &Path, settings: &[Setting]) -> Result<(),
 
 /// SQLite's own check of the whole file; the rows have checksums besides. The full one also compares indexes with
 /// their tables: a damaged index entry makes a row that is there look missing.
-fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let what = "check the database";
     let small = std::fs::metadata(path).is_ok_and(|file| file.len() <= FULL_CHECK_BYTES_MAX);
     let pragma = if small { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };

@@ -60,6 +60,12 @@ pub enum StoreError {
         /// What was found instead.
         found: String,
     },
+    /// A copy is never made over something.
+    #[error("{path} exists, and a backup never overwrites: choose another name, or move that file away")]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
     /// Written by a newer version.
     #[error("{path} has schema {found}, this version of fba knows up to {known}: start the newer fba again")]
     NewerSchema {

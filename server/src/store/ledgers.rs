@@ -1,8 +1,8 @@
 //! Closed ledgers and the state after the newest: how they are written, and read back one by one.
 
 use super::error::StoreError;
-use super::row::{ACCOUNTS, Checked, DATA_ENTRIES, LEDGERS, PROOFS, QUORUM_SETS, STATE, TRANSACTIONS, integer, to_i64};
-use super::votes::{put_quorum_set, quorum_set};
+use super::proofs;
+use super::row::{ACCOUNTS, Checked, DATA_ENTRIES, LEDGERS, STATE, TRANSACTIONS, integer, to_i64};
 use crate::cbor;
 use crate::herder::Close;
 use crate::key::NetworkId;
@@ -10,11 +10,10 @@ use crate::ledger::{
     Account, Closed, DataEntry, Header, Lattice, LedgerEntry, SignedTransaction, TX_SET_COUNT_MAX, TxResult, TxSet,
     value_hash,
 };
-use crate::wire::{self, SignedStatement};
+use crate::wire::SignedStatement;
 use fba_core::{Hash, QuorumSet, Value};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
-use serde_bytes::ByteBuf;
 use std::sync::Arc;
 
 /// Places per ledger in a transaction's id.
@@ -23,9 +22,6 @@ const _: () = assert!(TX_SET_COUNT_MAX < PLACES as usize);
 
 /// The highest sequence whose transactions have ids.
 const SEQUENCE_MAX: u64 = i64::MAX as u64 / PLACES - 1;
-
-/// Most statements in one proof: one per validator a quorum set may list.
-const PROOF_ITEMS_MAX: usize = 1_001;
 
 /// CBOR items in one account: id, five fields and twenty signers of three items, with the names.
 const ACCOUNT_ITEMS_MAX: usize = 100;
@@ -73,7 +69,7 @@ pub struct Proof {
 
 /// Writes one closed ledger. `total` counts the transactions before it.
 pub(crate) fn put_close(connection: &Connection, close: &Close, total: u64) -> Result<(), StoreError> {
-    let Closed { header, hash, value, applied, results, lattice, .. } = &close.closed;
+    let Closed { header, hash, value, applied, results, .. } = &close.closed;
     assert_eq!(applied.len(), results.len(), "every transaction has one result");
     let count = applied.len() as u64;
     let header_bytes = header.to_bytes();
@@ -91,10 +87,14 @@ pub(crate) fn put_close(connection: &Connection, close: &Close, total: u64) -> R
     for (place, (transaction, result)) in applied.iter().zip(results).enumerate() {
         put_transaction(connection, transaction_id(header.sequence, place as u64), transaction, result)?;
     }
-    put_proof(connection, close)?;
-    put_entries(connection, &close.closed)?;
-    let lattice = lattice.to_bytes();
-    STATE.put(connection, &[ValueRef::Integer(1), integer(header.sequence), ValueRef::Blob(&lattice)])
+    proofs::put(connection, close)?;
+    put_entries(connection, &close.closed)
+}
+
+/// Writes what is kept of the newest ledger only.
+pub(crate) fn put_state(connection: &Connection, newest: &Closed) -> Result<(), StoreError> {
+    let (sequence, lattice) = (newest.header.sequence, newest.lattice.to_bytes());
+    STATE.put(connection, &[ValueRef::Integer(1), integer(sequence), ValueRef::Blob(&lattice)])
 }
 
 fn put_transaction(
@@ -113,19 +113,6 @@ fn put_transaction(
         ValueRef::Blob(&result),
     ];
     TRANSACTIONS.put(connection, &row)
-}
-
-fn put_proof(connection: &Connection, close: &Close) -> Result<(), StoreError> {
-    if close.proof.is_empty() {
-        return Ok(());
-    }
-    close.proof_sets.iter().try_for_each(|set| put_quorum_set(connection, set))?;
-    let statements: Vec<ByteBuf> =
-        close.proof.iter().map(|signed| ByteBuf::from(wire::encode_statement(signed))).collect();
-    let bytes = cbor::encode(&statements);
-    let sets: Vec<u8> = close.proof_sets.iter().flat_map(|set| set.hash().0).collect();
-    let sequence = integer(close.closed.header.sequence);
-    PROOFS.put(connection, &[sequence, ValueRef::Blob(&bytes), ValueRef::Blob(&sets)])
 }
 
 fn put_entries(connection: &Connection, closed: &Closed) -> Result<(), StoreError> {
@@ -244,7 +231,9 @@ pub(crate) fn transactions(
 
 /// A ledger as peers are given it.
 pub(crate) fn entry(connection: &Connection, network: NetworkId, ledger: LedgerRow) -> Result<LedgerEntry, StoreError> {
-    let rows = transactions(connection, network, &ledger, 0, PLACES)?;
+    // Most ledgers of a quiet network are empty.
+    let empty = ledger.transactions == 0;
+    let rows = if empty { Vec::new() } else { transactions(connection, network, &ledger, 0, PLACES)? };
     let transactions = rows.into_iter().map(|row| row.transaction).collect();
     let LedgerRow { header, value, .. } = ledger;
     let tx_set = TxSet::new(header.previous, transactions);
@@ -253,27 +242,6 @@ pub(crate) fn entry(connection: &Connection, network: NetworkId, ledger: LedgerR
         return Err(TRANSACTIONS.corrupt(key, "together they are not the ledger's transaction set"));
     }
     Ok(LedgerEntry { header, value, tx_set })
-}
-
-/// A ledger's proof; an error if it must be there and is not.
-pub(crate) fn proof(connection: &Connection, ledger: &LedgerRow) -> Result<Option<Proof>, StoreError> {
-    if !ledger.proven {
-        return Ok(None);
-    }
-    let sequence = ledger.header.sequence;
-    let query = "SELECT * FROM proofs WHERE sequence = ?";
-    let proof = PROOFS.one(connection, query, params![to_i64(sequence)], |row| {
-        let not_one = |_| row.corrupt("it is not a list of statements");
-        let list: Vec<ByteBuf> = cbor::decode(row.blob(1)?, PROOF_ITEMS_MAX).map_err(not_one)?;
-        let decode = |bytes: &ByteBuf| wire::decode_statement(bytes).map_err(|_| row.corrupt("it holds no statements"));
-        let statements = list.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
-        let hashes: Vec<Hash> = row.blob(2)?.as_chunks::<32>().0.iter().copied().map(Hash).collect();
-        Ok((statements, hashes))
-    })?;
-    let (statements, hashes) =
-        proof.ok_or_else(|| PROOFS.corrupt(sequence, "the ledger has one, and it is missing"))?;
-    let set = |hash: &Hash| quorum_set(connection, hash)?.ok_or_else(|| QUORUM_SETS.corrupt(hash, "a proof needs it"));
-    Ok(Some(Proof { statements, quorum_sets: hashes.iter().map(set).collect::<Result<_, _>>()? }))
 }
 
 pub(crate) fn read_account(row: &Checked<'_>) -> Result<Account, StoreError> {

@@ -8,6 +8,8 @@
 //! A data folder holds `fba.sqlite` (with `-wal` and `-shm` while in use), `fba.lock` and `last-signed`. A backup
 //! copies the database alone, with SQLite's backup command; restored under a used key it does not vote.
 
+mod archive;
+mod backup;
 mod boot;
 mod connection;
 mod error;
@@ -15,6 +17,8 @@ pub mod key_file;
 pub mod key_mark;
 mod ledgers;
 pub mod lock;
+mod proofs;
+mod quorum_sets;
 mod reader;
 mod restore;
 mod row;
@@ -23,11 +27,14 @@ pub mod side_file;
 mod standing;
 mod votes;
 
+pub use archive::Archive;
+pub use backup::{Copied, CopyProgress};
 pub use error::StoreError;
 pub use key_file::{KeyFileError, KeyHold};
 pub use key_mark::KeyMark;
 pub use ledgers::{LedgerRow, Proof, TransactionRow};
 pub use lock::LockError;
+pub use proofs::ProofsKept;
 pub use reader::{ENTRIES_PAGE_BYTES, LEDGERS_PAGE_MAX, Order, Reader, TRANSACTIONS_PAGE_MAX, Totals};
 pub use restore::{Restored, RestoredLedger};
 pub use standing::VoteStanding;
@@ -37,6 +44,7 @@ use crate::key::{NetworkId, node_strkey};
 use error::During;
 use fba_core::{Hash, NodeId, SlotIndex};
 use lock::Lock;
+use quorum_sets::Named;
 use row::{META, OVERRIDES, integer};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
@@ -55,6 +63,9 @@ pub const DATABASE_FILE: &str = "fba.sqlite";
 /// Commits after which [`Store::maintain`] moves the log into the database: often enough that it stays in the cache,
 /// seldom enough that a page written by many commits is moved once.
 const COMMITS_PER_CHECKPOINT: u64 = 128;
+
+/// Ledgers after which quorum sets that nothing names any more are forgotten: seldom, because all have to be looked at.
+const SETS_FORGOTTEN_EVERY: u64 = 64;
 
 /// How many commits there were since the start.
 #[derive(Debug, Default)]
@@ -96,6 +107,7 @@ pub struct Store {
     synced: Position,
     run: Run,
     last_closed: Option<LastClosed>,
+    proofs_kept: ProofsKept,
     /// Once a write has failed, no other is tried.
     poisoned: bool,
     counters: Arc<CommitCounters>,
@@ -162,12 +174,18 @@ impl Store {
             synced: position,
             run,
             last_closed,
+            proofs_kept: ProofsKept::default(),
             poisoned: false,
             counters: Arc::default(),
             checkpointed: 0,
             _lock: lock,
         };
         Ok((store, Restored { ledger, herder, standing }))
+    }
+
+    /// From the next close on, keeps the proofs of so many ledgers. Proofs that are gone do not come back.
+    pub fn keep_proofs(&mut self, kept: ProofsKept) {
+        self.proofs_kept = kept;
     }
 
     /// Reads from any thread.
@@ -303,7 +321,8 @@ impl Store {
         if self.resuming {
             votes::forget_all(&transaction)?;
         }
-        commit.quorum_sets.iter().try_for_each(|set| votes::put_quorum_set(&transaction, set))?;
+        let named = Named::InSlot(open);
+        commit.quorum_sets.iter().try_for_each(|set| quorum_sets::put(&transaction, set, named))?;
         for close in &commit.closes {
             follows(last, close);
             let before = last.map_or(0, |last| last.transactions);
@@ -314,12 +333,23 @@ impl Store {
                 transactions: before.saturating_add(close.closed.applied.len() as u64),
             });
         }
+        if let Some(newest) = commit.closes.last() {
+            ledgers::put_state(&transaction, &newest.closed)?;
+        }
         commit.tx_sets.iter().try_for_each(|set| votes::put_tx_set(&transaction, set, open))?;
         commit.votes.iter().try_for_each(|vote| votes::put_vote(&transaction, vote))?;
         commit.heard.iter().try_for_each(|signed| votes::put_heard(&transaction, signed))?;
+        let closed = last.map_or(0, |last| last.sequence);
         if votes_change {
-            votes::forget_before(&transaction, last.map_or(0, |last| last.sequence))?;
+            votes::forget_before(&transaction, closed)?;
             votes::put_position(&transaction, position)?;
+        }
+        if !commit.closes.is_empty() {
+            let proofs_from = proofs::forget_old(&transaction, self.proofs_kept, closed)?;
+            // While votes are lost nobody knows what they named.
+            if votes_change && open / SETS_FORGOTTEN_EVERY != closed.saturating_add(1) / SETS_FORGOTTEN_EVERY {
+                quorum_sets::forget_unnamed(&transaction, closed, proofs_from)?;
+            }
         }
         transaction.commit().during("commit")?;
         Ok(last)

@@ -6,9 +6,10 @@
 use super::connection::open_reader;
 use super::error::StoreError;
 use super::ledgers::{self, LedgerRow, Proof, TransactionRow};
+use super::proofs;
 use super::row::{ACCOUNTS, Checked, DATA_ENTRIES, LEDGERS, TRANSACTIONS, to_i64};
 use crate::key::NetworkId;
-use crate::ledger::{Account, AccountId, LEDGER_ENTRY_BYTES_MAX, LedgerEntry};
+use crate::ledger::{Account, AccountId, Header, LEDGER_ENTRY_BYTES_MAX, LedgerEntry};
 use fba_core::Hash;
 use rusqlite::{Connection, params};
 use std::path::PathBuf;
@@ -277,21 +278,26 @@ impl Reader {
         Ok(keys)
     }
 
-    /// Consecutive ledgers as peers are given them, oldest first: up to `count`, and up to [`ENTRIES_PAGE_BYTES`]
-    /// together, but at least one if there is one.
+    /// Headers of consecutive ledgers, oldest first: up to `count` (at most [`LEDGERS_PAGE_MAX`]).
+    ///
+    /// # Errors
+    /// See [`Reader::totals`].
+    pub fn headers(&self, from: u64, count: u64) -> Result<Vec<Header>, StoreError> {
+        let rows = self.ledgers_at(from, count)?;
+        Ok(rows.into_iter().map(|row| row.header).collect())
+    }
+
+    /// Consecutive ledgers as peers are given them, oldest first: up to `count` (at most [`LEDGERS_PAGE_MAX`]), and up
+    /// to [`ENTRIES_PAGE_BYTES`] together, but at least one if there is one.
     ///
     /// # Errors
     /// See [`Reader::totals`].
     pub fn ledger_entries(&self, from: u64, count: u64) -> Result<Vec<LedgerEntry>, StoreError> {
         let mut entries = Vec::new();
         let mut bytes = 0;
-        for sequence in (from..).take(usize::try_from(count.min(LEDGERS_PAGE_MAX)).unwrap_or_default()) {
-            let entry = self.with(|connection| {
-                let ledger = ledgers::ledger(connection, sequence)?;
-                ledger.map(|ledger| ledgers::entry(connection, self.0.network, ledger)).transpose()
-            })?;
-            let Some(entry) = entry else { break };
-            bytes += entry.to_bytes().len();
+        for row in self.ledgers_at(from, count)? {
+            let entry = self.with(|connection| ledgers::entry(connection, self.0.network, row))?;
+            bytes += entry.bytes_at_most();
             if bytes > ENTRIES_PAGE_BYTES && !entries.is_empty() {
                 break;
             }
@@ -300,14 +306,21 @@ impl Reader {
         Ok(entries)
     }
 
-    /// What proves a ledger's value; nothing if there is no such ledger, or if it was fetched and is proven by a later
-    /// one through the header chain.
+    /// Ledgers without gaps that begin with `from`; none if that one is not here.
+    fn ledgers_at(&self, from: u64, count: u64) -> Result<Vec<LedgerRow>, StoreError> {
+        let rows = self.ledgers(from, count, Order::OldestFirst)?;
+        let begins = rows.first().is_some_and(|row| row.header.sequence == from);
+        Ok(if begins { rows } else { Vec::new() })
+    }
+
+    /// What proves a ledger's value; nothing if there is no such ledger, if it was fetched and is proven by a later
+    /// one through the header chain, or if its proof is not kept any more.
     ///
     /// # Errors
     /// See [`Reader::totals`].
     pub fn proof(&self, sequence: u64) -> Result<Option<Proof>, StoreError> {
         self.with(|connection| match ledgers::ledger(connection, sequence)? {
-            Some(ledger) => ledgers::proof(connection, &ledger),
+            Some(ledger) => proofs::get(connection, &ledger),
             None => Ok(None),
         })
     }

@@ -2,6 +2,7 @@
 
 use super::error::StoreError;
 use super::ledgers::{self, LedgerRow, Proof};
+use super::proofs;
 use super::row::{ACCOUNTS, DATA_ENTRIES, LEDGERS, STATE};
 use super::standing::VoteStanding;
 use super::votes::CLOSED_SLOTS_KEPT;
@@ -97,7 +98,7 @@ pub(crate) fn recent_tx_sets(
 /// The proofs of the newest ledgers, oldest first: for peers that have not decided them yet.
 pub(crate) fn recent_proofs(connection: &Connection, last: u64) -> Result<Vec<Proof>, StoreError> {
     let first = last.saturating_sub(CLOSED_SLOTS_KEPT).saturating_add(1).max(2);
-    let proofs = (first..=last).map(|sequence| ledgers::proof(connection, &get(connection, sequence)?));
+    let proofs = (first..=last).map(|sequence| proofs::get(connection, &get(connection, sequence)?));
     proofs.filter_map(Result::transpose).collect()
 }
 

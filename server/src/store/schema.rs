@@ -13,6 +13,24 @@ const APPLICATION_ID: i64 = 0x66_62_61_01;
 /// The newest schema this build knows.
 pub(crate) const SCHEMA: i64 = STEPS.len() as i64;
 
+/// Is this database one of ours, of this very schema? Changes nothing.
+///
+/// # Errors
+/// See [`migrate`]; a schema that is not there yet is [`StoreError::NotOurs`].
+pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let (found, path) = (pragma(connection, "user_version")?, path.to_owned());
+    if pragma(connection, "application_id")? != APPLICATION_ID || found <= 0 {
+        return Err(StoreError::NotOurs { path, found: "fba has written nothing into it".to_owned() });
+    }
+    if found > SCHEMA {
+        return Err(StoreError::NewerSchema { path, found, known: SCHEMA });
+    }
+    if definitions(connection)? != expected()? {
+        return Err(StoreError::Damaged { path, report: "its table definitions are not those fba made".to_owned() });
+    }
+    Ok(())
+}
+
 /// Brings the database to the newest schema, each step in a transaction of its own. Returns whether it was empty.
 ///
 /// # Errors

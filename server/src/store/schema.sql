@@ -41,9 +41,10 @@ CREATE TABLE heard (
   PRIMARY KEY (slot, node, protocol)
 ) STRICT, WITHOUT ROWID;
 
--- Quorum sets named by our votes, by what was heard and by proofs.
+-- Quorum sets named by our votes, by what was heard and by proofs: `slot` and `proof` are the newest slot and the newest
+-- ledger whose statements were seen to name it.
 CREATE TABLE quorum_sets (
-  hash BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL,
+  hash BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL, slot INTEGER NOT NULL, proof INTEGER NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -75,6 +76,13 @@ CREATE INDEX transactions_by_source ON transactions (source);
 -- with them, one after the other.
 CREATE TABLE proofs (
   sequence INTEGER PRIMARY KEY, statements BLOB NOT NULL, sets BLOB NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT;
+
+-- The first ledger whose proof is kept; no row means all.
+CREATE TABLE retention (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  proofs_from INTEGER NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT;
 

@@ -12,9 +12,9 @@ use fba_core::{Ballot, Pledge, QuorumSet, SlotIndex, Statement, Value};
 use std::collections::BTreeMap;
 
 /// A node with a ledger in memory, from which commits are made.
-struct Node {
+pub(super) struct Node {
     home: tempfile::TempDir,
-    key: SecretKey,
+    pub(super) key: SecretKey,
     root: SecretKey,
     genesis: Genesis,
     ledger: Ledger,
@@ -24,7 +24,7 @@ struct Node {
 }
 
 impl Node {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let root = SecretKey::from_seed(&[1; 32]);
         let genesis = Genesis {
             passphrase: "store tests".to_owned(),
@@ -41,7 +41,7 @@ impl Node {
         node
     }
 
-    fn network(&self) -> NetworkId {
+    pub(super) fn network(&self) -> NetworkId {
         self.genesis.network_id()
     }
 
@@ -49,11 +49,11 @@ impl Node {
         Ed25519::new(self.network(), self.key.clone())
     }
 
-    fn mark(&self) -> KeyMark {
+    pub(super) fn mark(&self) -> KeyMark {
         KeyMark::beside(&self.home.path().join("node.key"))
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(super) fn folder(&self) -> PathBuf {
         self.home.path().join("data")
     }
 
@@ -120,7 +120,7 @@ impl Node {
     }
 
     /// The next ledger with these transactions, proven by our own EXTERNALIZE, which is also our vote.
-    fn close(&mut self, transactions: Vec<Arc<SignedTransaction>>) -> Commit {
+    pub(super) fn close(&mut self, transactions: Vec<Arc<SignedTransaction>>) -> Commit {
         let slot = self.ledger.sequence() + 1;
         let set = Arc::new(TxSet::new(self.ledger.header_hash(), transactions));
         let close_time = self.ledger.close_time_ms() + 10_000;
@@ -142,7 +142,7 @@ impl Node {
     }
 
     /// A store with some ledgers, transactions, votes; returns the ids to ask for.
-    fn lived(&mut self, ledgers: u64) -> (Store, Vec<Hash>) {
+    pub(super) fn lived(&mut self, ledgers: u64) -> (Store, Vec<Hash>) {
         let mut store = self.start();
         let mut hashes = Vec::new();
         for _ in 0..ledgers {
@@ -590,6 +590,75 @@ fn readers_find_everything_that_was_committed() {
     assert!(proof.statements.iter().all(|signed| signed.is_signed(&node.signatures())));
     assert_eq!(reader.proof(1).unwrap(), None);
     assert_eq!(reader.proof(99).unwrap(), None);
+}
+
+fn count(store: &Store, query: &str) -> i64 {
+    store.connection.query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn proofs_older_than_what_is_kept_are_forgotten_and_a_missing_one_is_still_noticed() {
+    let mut node = Node::new();
+    let (mut store, _) = node.lived(20);
+    store.keep_proofs(ProofsKept::Newest(15.try_into().unwrap()));
+    let next = node.close(Vec::new());
+    store.commit(&next).unwrap();
+    let proofs = |store: &Store| count(store, "SELECT count(*) FROM proofs");
+    assert_eq!((node.ledger.sequence(), proofs(&store)), (22, 15));
+    let reader = store.reader();
+    assert!(reader.proof(8).unwrap().is_some() && reader.proof(7).unwrap().is_none());
+    assert!(reader.ledger(7).unwrap().is_some(), "ledgers are always kept");
+    // Fewer than the least are not kept, and what is gone does not come back.
+    store.keep_proofs(ProofsKept::Newest(1.try_into().unwrap()));
+    let next = node.close(Vec::new());
+    store.commit(&next).unwrap();
+    assert_eq!(proofs(&store), ProofsKept::LEAST as i64);
+    store.keep_proofs(ProofsKept::All);
+    let next = node.close(Vec::new());
+    store.commit(&next).unwrap();
+    assert_eq!(proofs(&store), ProofsKept::LEAST as i64 + 1);
+    assert!(reader.proof(11).unwrap().is_none());
+    store.connection.execute("DELETE FROM proofs WHERE sequence = 14", []).unwrap();
+    assert!(matches!(reader.proof(14), Err(StoreError::Corrupt { table: "proofs", .. })));
+    drop(store);
+    assert_eq!(standing(&node), VoteStanding::Intact);
+}
+
+#[test]
+fn quorum_sets_that_nothing_names_any_more_are_forgotten() {
+    let mut node = Node::new();
+    let (mut store, _) = node.lived(1);
+    let stranger = |number: u8| QuorumSet::singleton(NodeId([number; 32]));
+    // Named by something heard long ago; by a proof that is not kept; by a proof that is.
+    store.commit(&Commit { quorum_sets: vec![stranger(1)], ..node.vote(node.ballot(3, 1)) }).unwrap();
+    let mut next = node.close(Vec::new());
+    next.closes[0].proof_sets.push(stranger(2));
+    store.commit(&next).unwrap();
+    store.keep_proofs(ProofsKept::Newest(100.try_into().unwrap()));
+    for number in 0..256u64 {
+        let mut next = node.close(Vec::new());
+        if number == 250 {
+            next.closes[0].proof_sets.push(stranger(3));
+        }
+        store.commit(&next).unwrap();
+    }
+    let hashes = [node.set(), stranger(1), stranger(2), stranger(3)].map(|set| set.hash());
+    let kept = hashes.map(|hash| quorum_sets::get(&store.connection, &hash).unwrap().is_some());
+    assert_eq!(kept, [true, false, false, true]);
+    drop(store);
+    assert_eq!(standing(&node), VoteStanding::Intact);
+}
+
+#[test]
+fn a_proof_of_more_statements_than_a_quorum_set_lists_reads_back() {
+    let mut node = Node::new();
+    let (mut store, _) = node.lived(1);
+    let mut next = node.close(Vec::new());
+    let close = &mut next.closes[0];
+    let signed = close.proof[0].clone();
+    close.proof = (0..1_500).map(|_| signed.clone()).collect();
+    store.commit(&next).unwrap();
+    assert_eq!(store.reader().proof(3).unwrap().unwrap().statements.len(), 1_500);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Our own statements, and how far the key has voted.
 
 use super::error::StoreError;
+use super::quorum_sets;
 use super::row::{HEARD, LAST_SIGNED, QUORUM_SETS, TX_SETS, VOTES, integer, to_i64};
 use super::side_file::Position;
 use crate::herder::Vote;
@@ -43,11 +44,6 @@ pub(crate) fn put_heard(connection: &Connection, signed: &SignedStatement) -> Re
     let bytes = wire::encode_statement(signed);
     let (slot, node) = (integer(statement.slot.0), ValueRef::Blob(&statement.node.0));
     HEARD.put(connection, &[slot, node, protocol, ValueRef::Blob(&bytes)])
-}
-
-pub(crate) fn put_quorum_set(connection: &Connection, set: &QuorumSet) -> Result<(), StoreError> {
-    let bytes = wire::encode_quorum_set(set);
-    QUORUM_SETS.put(connection, &[ValueRef::Blob(&set.hash().0), ValueRef::Blob(&bytes)])
 }
 
 pub(crate) fn put_tx_set(connection: &Connection, set: &TxSet, slot: u64) -> Result<(), StoreError> {
@@ -117,7 +113,7 @@ pub(crate) fn load(connection: &Connection, network: NetworkId) -> Result<SavedV
         Ok(())
     })?;
     for hash in named {
-        let set = quorum_set(connection, &hash)?.ok_or_else(|| QUORUM_SETS.corrupt(hash, "a vote names it"))?;
+        let set = quorum_sets::get(connection, &hash)?.ok_or_else(|| QUORUM_SETS.corrupt(hash, "a vote names it"))?;
         saved.quorum_sets.push(set);
     }
     HEARD.each(connection, "SELECT * FROM heard ORDER BY slot, node, protocol", [], |row| {
@@ -128,7 +124,7 @@ pub(crate) fn load(connection: &Connection, network: NetworkId) -> Result<SavedV
     // EXTERNALIZE counts without its quorum set: it need not be here.
     let theirs: BTreeSet<Hash> = saved.heard.iter().map(|signed| signed.statement.quorum_set).collect();
     for hash in theirs {
-        saved.quorum_sets.extend(quorum_set(connection, &hash)?);
+        saved.quorum_sets.extend(quorum_sets::get(connection, &hash)?);
     }
     TX_SETS.each(connection, "SELECT * FROM tx_sets ORDER BY hash", [], |row| {
         let set = TxSet::from_bytes(network, row.blob(2)?).map_err(|_| row.corrupt("it is not a transaction set"))?;
@@ -136,12 +132,4 @@ pub(crate) fn load(connection: &Connection, network: NetworkId) -> Result<SavedV
         Ok(())
     })?;
     Ok(saved)
-}
-
-/// One quorum set.
-pub(crate) fn quorum_set(connection: &Connection, hash: &Hash) -> Result<Option<QuorumSet>, StoreError> {
-    QUORUM_SETS.one(connection, "SELECT * FROM quorum_sets WHERE hash = ?", params![hash.0], |row| {
-        let set = wire::decode_quorum_set(row.blob(1)?).map_err(|_| row.corrupt("it is not a quorum set"))?;
-        if set.hash() == *hash { Ok(set) } else { Err(row.corrupt("it does not have its hash")) }
-    })
 }

@@ -75,6 +75,9 @@ pub(crate) fn all() -> Vec<Message> {
         Message::TxDemand(hashes),
         Message::Transactions(vec![transaction(1, 1)]),
         Message::GetLedgers { from: 1, count: 20 },
+        Message::GetHeaders { from: 1, count: 20 },
+        Message::Headers(vec![closed.header.clone()]),
+        Message::Headers(Vec::new()),
         Message::Ledgers(vec![closed.entry()]),
         Message::Ledgers(Vec::new()),
     ]

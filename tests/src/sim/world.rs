@@ -8,7 +8,7 @@ use super::oracle::Oracle;
 use super::rng::Rng;
 use super::topology::{Layout, Topology};
 use fba_core::NodeId;
-use fba_server::herder::{Batch, Input, Notice, Outgoing, Standing, Ticket, TicketOutcome};
+use fba_server::herder::{Batch, Input, LedgerPart, Notice, Outgoing, Standing, Ticket, TicketOutcome};
 use fba_server::ledger::{Ledger, Parameters};
 use fba_server::wire::Message;
 use sha2::{Digest, Sha256};
@@ -468,7 +468,8 @@ impl World {
             | Notice::Phase { .. }
             | Notice::Moved(_)
             | Notice::Sync(_)
-            | Notice::SilenceOverridden { .. } => {}
+            | Notice::SilenceOverridden { .. }
+            | Notice::TimedOut { .. } => {}
         }
     }
 
@@ -476,7 +477,11 @@ impl World {
         for read in &batch.reads {
             let Some(this) = self.nodes.get(node) else { return };
             let entries = this.disk.written.read(read.from, read.count);
-            self.send(node, Outgoing::Send { to: vec![read.peer], message: Message::Ledgers(entries) });
+            let message = match read.part {
+                LedgerPart::Headers => Message::Headers(entries.into_iter().map(|entry| entry.header).collect()),
+                LedgerPart::Whole => Message::Ledgers(entries),
+            };
+            self.send(node, Outgoing::Send { to: vec![read.peer], message });
         }
     }
 

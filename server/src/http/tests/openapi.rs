@@ -1,0 +1,3 @@
+//! docs/openapi.json is what the server does.
+
+use super::*;
