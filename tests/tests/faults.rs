@@ -28,7 +28,7 @@ fn killed_again_and_again_nothing_is_lost_and_nobody_contradicts_himself() {
 #[test]
 fn a_key_without_its_votes_is_silent_until_it_may_speak_and_then_speaks() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = lost_votes::Plan { cases: 3, seed: 2, payers: 2 };
+    let plan = lost_votes::Plan { cases: 2, seed: 2, payers: 2 };
     let figures = lost_votes::run(program(), folder.path(), plan, tell);
     assert!(figures.holds(), "{figures}");
 }
@@ -61,10 +61,10 @@ fn a_clock_that_jumps_forks_nobody() {
 #[test]
 fn a_damaged_data_folder_never_gives_a_wrong_answer() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = corruption::Plan { offline: 50, live: 2, seed: 2, payers: 2 };
+    let plan = corruption::Plan { offline: 28, live: 1, seed: 2, payers: 2 };
     let figures = corruption::run(program(), folder.path(), plan, tell).unwrap();
     assert!(figures.holds(), "{figures}");
-    assert_eq!((figures.offline.count(), figures.live.count()), (50, 2));
+    assert_eq!((figures.offline.count(), figures.live.count()), (28, 1));
 }
 
 /// As root only; says so loudly elsewhere, and fails where `CI` is set.

@@ -27,8 +27,8 @@ const WRITER: [Setting; 8] = [
     // A failing disk must give an error, not a signal.
     ("mmap_size", "0", "0"),
     ("busy_timeout", "5000", "5000"),
-    // Pages. Only the writer checkpoints; `Store::maintain` does it earlier, while nobody waits.
-    ("wal_autocheckpoint", "4000", "4000"),
+    // Never by itself: SQLite would go on as if nothing had happened when a sync of the log fails in it.
+    ("wal_autocheckpoint", "0", "0"),
 ];
 
 /// How readers are set.
@@ -64,6 +64,22 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
 pub(crate) fn set_synced(connection: &Connection, path: &Path, synced: bool) -> Result<(), StoreError> {
     let setting = if synced { ("synchronous", "FULL", "2") } else { ("synchronous", "NORMAL", "1") };
     set(connection, path, &[setting])
+}
+
+/// How many pages of the log are not moved into the database yet.
+pub(crate) fn pages_to_move(connection: &Connection) -> Result<i64, StoreError> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)", "look at the log")
+}
+
+/// Moves the log into the database, as far as no reader still needs it. How many pages are left.
+pub(crate) fn move_log(connection: &Connection) -> Result<i64, StoreError> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)", "move the log into the database")
+}
+
+fn checkpoint(connection: &Connection, pragma: &str, what: &'static str) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached(pragma).during(what)?;
+    let left = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
+    statement.query_row([], left).during(what)
 }
 
 fn set(connection: &Connection, path: &Path, settings: &[Setting]) -> Result<(), StoreError> {
@@ -127,6 +143,19 @@ mod tests {
         assert!(reader.execute_batch("INSERT INTO t VALUES (1)").is_err());
         set_synced(&writer, &path, false).unwrap();
         set_synced(&writer, &path, true).unwrap();
+    }
+
+    #[test]
+    fn the_log_is_moved_into_the_database_when_asked_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = open_writer(&folder.path().join("fba.sqlite")).unwrap();
+        writer.execute_batch("CREATE TABLE t (x BLOB)").unwrap();
+        for _ in 0..20 {
+            writer.execute("INSERT INTO t VALUES (randomblob(1000000))", []).unwrap();
+        }
+        assert!(pages_to_move(&writer).unwrap() > 4_500, "SQLite would have done it at 1,000 by itself");
+        assert_eq!(move_log(&writer).unwrap(), 0);
+        assert_eq!(pages_to_move(&writer).unwrap(), 0);
     }
 
     #[test]

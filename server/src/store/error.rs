@@ -148,6 +148,10 @@ fn way_out(source: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "; this user must be able to write every file in data_dir"
         }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "; move the data folder away and start again: the node fetches the ledgers from its peers, and does not vote \
+             until that is safe"
+        }
         Some(ErrorCode::SystemIoFailure) => {
             "; the disk fails, and what is on it is not known: check it, then start the node again, which has said \
              nothing that was not stored"

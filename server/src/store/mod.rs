@@ -71,6 +71,9 @@ const COMMITS_PER_CHECKPOINT: u64 = 128;
 /// Ledgers after which quorum sets that nothing names any more are forgotten: seldom, because all have to be looked at.
 const SETS_FORGOTTEN_EVERY: u64 = 64;
 
+/// Pages of the log above which a commit moves it into the database, whoever waits: 16 MiB.
+const LOG_PAGES_MAX: i64 = 4_000;
+
 /// How many commits there were since the start.
 #[derive(Debug, Default)]
 pub struct CommitCounters {
@@ -216,8 +219,20 @@ impl Store {
     /// If a ledger does not follow the last one: our own mistake.
     pub fn commit(&mut self, commit: &Commit) -> Result<Duration, StoreError> {
         let started = Instant::now();
-        self.guarded(|store| store.write(commit))?;
+        self.guarded(|store| {
+            store.write(commit)?;
+            store.bound_the_log()
+        })?;
         Ok(started.elapsed())
+    }
+
+    /// Moves the log into the database if nobody had time for it. Part of the commit: after a failure nothing is sent.
+    fn bound_the_log(&mut self) -> Result<(), StoreError> {
+        if connection::pages_to_move(&self.connection)? < LOG_PAGES_MAX {
+            return Ok(());
+        }
+        self.checkpointed = self.counters.all();
+        connection::move_log(&self.connection).map(drop)
     }
 
     /// May this node vote? Changes when the first commit after [`Store::resume_voting`] is done.
@@ -260,10 +275,7 @@ impl Store {
             return Ok(());
         }
         self.checkpointed = commits;
-        self.guarded(|store| {
-            let done = store.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-            done.during("move the log into the database")
-        })
+        self.guarded(|store| connection::move_log(&store.connection).map(drop))
     }
 
     /// Runs a write, and lets none follow one that failed.

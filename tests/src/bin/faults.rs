@@ -111,10 +111,9 @@ fn main() -> ExitCode {
             return if help { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
         }
     };
-    let outcome = match cli.fault {
-        Fault::FullDisk { .. } if std::env::var_os(INSIDE).is_none() => in_a_namespace(),
-        _ => strike_in_a_folder(&cli),
-    };
+    let outside = std::env::var_os(INSIDE).is_none();
+    let mounts = matches!(cli.fault, Fault::FullDisk { .. });
+    let outcome = if mounts && outside { in_a_namespace() } else { strike_in_a_folder(&cli) };
     outcome.unwrap_or_else(|error| {
         eprintln!("faults: {error}");
         ExitCode::from(IO)

@@ -5,7 +5,7 @@
 
 use super::spread::Spread;
 use super::stage::{Evidence, Setting, Stage, VALIDATORS, next_of};
-use super::{Messages, Verdict, violations};
+use super::{Messages, Verdict, violations, without_numbers};
 use crate::cluster::{PATIENCE, Shape};
 use fba_server::cli::events::EventStream;
 use fba_server::http::dto;
@@ -47,6 +47,8 @@ pub struct Figures {
     pub voting: Spread,
     /// The states it told of on the way, by pause.
     pub told: Messages,
+    /// The reasons it gave for them.
+    pub reasons: Messages,
     /// What must not be.
     pub violations: Vec<String>,
     /// What holds for every fault.
@@ -61,13 +63,13 @@ impl Verdict for Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pauses, missed_most, in_sync, voting, told, violations: broken, evidence } = self;
+        let Self { pauses, missed_most, in_sync, voting, told, reasons, violations: broken, evidence } = self;
         violations(f, broken)?;
         write!(f, "{evidence}")?;
         writeln!(f, "stood still             {} times, {pauses}; {missed_most} ledgers missed at most", pauses.len())?;
         writeln!(f, "in sync again after     {in_sync}")?;
         writeln!(f, "voting again after      {voting}")?;
-        write!(f, "states told on waking up:\n{told}")
+        write!(f, "states told on waking up:\n{told}reasons given:\n{reasons}")
     }
 }
 
@@ -84,14 +86,15 @@ pub fn run(program: &Path, folder: &Path, plan: Plan, mut tell: impl FnMut(&str)
         in_sync: Spread::default(),
         voting: Spread::default(),
         told: Messages::default(),
+        reasons: Messages::default(),
         violations: Vec::new(),
     };
     for case in 1..=plan.cases {
         let told = pausing.case(plan.longest);
         tell(&format!("case {case} of {}: {told}", plan.cases));
     }
-    let Pausing { stage, pauses, missed_most, in_sync, voting, told, violations } = pausing;
-    Figures { pauses, missed_most, in_sync, voting, told, violations, evidence: stage.finish() }
+    let Pausing { stage, pauses, missed_most, in_sync, voting, told, reasons, violations } = pausing;
+    Figures { pauses, missed_most, in_sync, voting, told, reasons, violations, evidence: stage.finish() }
 }
 
 struct Pausing {
@@ -101,6 +104,7 @@ struct Pausing {
     in_sync: Spread,
     voting: Spread,
     told: Messages,
+    reasons: Messages,
     violations: Vec<String>,
 }
 
@@ -149,7 +153,7 @@ impl Pausing {
     }
 
     /// The sync states it tells of until it has closed ledger `height` and is in sync.
-    fn states_until(&self, events: &mut EventStream, height: u64) -> Vec<String> {
+    fn states_until(&mut self, events: &mut EventStream, height: u64) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
         let mut states = Vec::new();
         let mut closed = 0;
@@ -165,6 +169,9 @@ impl Pausing {
                 }
                 "sync" => {
                     let sync: dto::Sync = serde_json::from_str(data).expect("an event of the API");
+                    if let Some(reason) = sync.reason {
+                        self.reasons.add(format!("{}: {}", sync.state, without_numbers(&reason)));
+                    }
                     states.push(sync.state);
                 }
                 _ => {}

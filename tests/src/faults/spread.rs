@@ -46,7 +46,7 @@ mod tests {
     fn the_median_and_the_worst_are_shown_whatever_the_order() {
         let mut spread = Spread::default();
         assert_eq!(spread.to_string(), "nothing measured");
-        [3, 1, 9].map(|seconds| spread.add(Duration::from_secs(seconds)));
+        [3, 1, 9].iter().for_each(|seconds| spread.add(Duration::from_secs(*seconds)));
         assert_eq!((spread.to_string().as_str(), spread.len()), ("median 3.00 s, worst 9.00 s", 3));
     }
 }
