@@ -191,13 +191,7 @@ impl Herder {
         &self.ledger
     }
 
-    /// The transitive quorum: the nodes whose statements count.
-    #[must_use]
-    pub fn transitive_quorum(&self) -> BTreeSet<NodeId> {
-        self.tracker.nodes().map(|(node, _)| node).collect()
-    }
-
-    /// The transitive quorum, nearest to us first.
+    /// The transitive quorum, the nodes whose statements count: nearest to us first.
     #[must_use]
     pub fn nearest_nodes(&self) -> Vec<NodeId> {
         let mut nodes: Vec<(NodeId, u32)> = self.tracker.nodes().collect();

@@ -107,6 +107,7 @@ async fn greet(
 mod tests {
     use super::*;
     use crate::overlay::{OverlayConfig, Seats, start};
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_peer_that_runs_tells_its_ledger_and_others_why_not() {
@@ -115,6 +116,10 @@ mod tests {
             listen: "127.0.0.1:0".parse().unwrap(),
             public: None,
             peers: Vec::new(),
+            trusted: BTreeSet::new(),
+            bans: Vec::new(),
+            known: Vec::new(),
+            target_outbound: 0,
             seats: Seats::default(),
             network,
             versions: VersionRange::OURS,
