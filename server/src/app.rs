@@ -1,17 +1,19 @@
 //! Wires the parts of a node: config and keys in, a running node out. The only place that knows all parts.
 
 mod consensus;
+mod links;
 mod show;
 
 use crate::config::{Config, ConfigErrors, QuorumSetOrigin};
 use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
+use crate::http::admin::{self, AdminConfig, AdminError, AdminState};
 use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, Limits, NodeName, Published};
 use crate::key::{Ed25519, NetworkId, Signatures};
 use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
 use crate::overlay::{self, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
 use crate::record::{RecordError, Recorder};
 use crate::store::{KeyFileError, KeyHold, RestoredLedger, Store, StoreError, key_file};
-use crate::telemetry::Metrics;
+use crate::telemetry::{LogControl, Metrics};
 use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
 use fba_core::NodeId;
@@ -69,6 +71,9 @@ pub enum AppError {
     /// The HTTP side could not start.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The admin side could not start.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The recording could not be written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -93,11 +98,14 @@ pub enum AppError {
 pub struct Options {
     /// Write every statement received to this file.
     pub record: Option<PathBuf>,
+    /// The log of this process, so that the operator can change what it lets through.
+    pub log: Option<LogControl>,
 }
 
 /// A running node. Call [`Running::stop`]; dropping it leaves its threads running until the process ends.
 pub struct Running {
     http: HttpHandle,
+    admin: Option<HttpHandle>,
     overlay: Arc<Overlay>,
     stop: async_channel::Sender<()>,
     thread: JoinHandle<Result<(), AppError>>,
@@ -112,6 +120,12 @@ impl Running {
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
         self.http.local_addr()
+    }
+
+    /// Where the admin side is served, if it is.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(HttpHandle::local_addr)
     }
 
     /// Where peers connect.
@@ -136,6 +150,7 @@ impl Running {
             None => tracing::debug!("ledgers are still being read for a peer: it gets no goodbye"),
         }
         self.http.stop();
+        self.admin.into_iter().for_each(HttpHandle::stop);
         outcome
     }
 }
@@ -169,8 +184,10 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
     let (published, events) = (Published::new(consensus.node_view()), Events::default());
     let metrics = Arc::new(Metrics::new());
+    let identity = identity(config, &genesis);
+    let (stop, stopped) = async_channel::bounded(1);
     let state = HttpState {
-        identity: identity(config, &genesis),
+        identity: identity.clone(),
         view: published.clone(),
         history: Arc::new(consensus.reader()),
         requests: request_sender,
@@ -179,7 +196,20 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     };
     let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: Limits::default() };
     let http = http::start(&http_config, state)?;
-    let (stop, stopped) = async_channel::bounded(1);
+    let state = AdminState {
+        identity,
+        links: Arc::new(links::OverlayLinks::new(&overlay)),
+        log: options.log.clone(),
+        shutdown: stop.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let admin = match start_admin(config, state) {
+        Ok(admin) => admin,
+        Err(error) => {
+            http.stop();
+            return Err(error.into());
+        }
+    };
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
     let consensus = consensus.showing(published, events, metrics);
     let links = Links { votes, payload, requests, stopped };
@@ -189,7 +219,13 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         outcome
     };
     let thread = std::thread::Builder::new().name("consensus".into()).spawn(run).map_err(AppError::Thread)?;
-    Ok(Running { http, overlay, stop, thread, ended, _key: key_hold })
+    Ok(Running { http, admin, overlay, stop, thread, ended, _key: key_hold })
+}
+
+fn start_admin(config: &Config, state: AdminState) -> Result<Option<HttpHandle>, AdminError> {
+    let Some(wanted) = &config.admin else { return Ok(None) };
+    let config = AdminConfig { listen: wanted.listen, token_file: wanted.token_file.clone() };
+    admin::start(&config, state).map(Some)
 }
 
 fn same_node(config: &Config, found: NodeId) -> Result<(), AppError> {

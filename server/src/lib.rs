@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod overlay;
 pub mod record;
 pub mod runtime;
+mod secret_file;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -9,6 +9,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::time::{Duration, Instant};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// Every metric of the node. All are cheap to update from any thread.
 pub struct Metrics {
@@ -189,21 +192,56 @@ pub enum LogError {
     /// The process has a log already.
     #[error("the log was set up twice")]
     Twice,
+    /// The log has ended.
+    #[error("the log of this process has ended")]
+    Gone,
+}
+
+/// Changes what a log that was started lets through.
+#[derive(Clone)]
+pub struct LogControl(reload::Handle<EnvFilter, tracing_subscriber::Registry>);
+
+impl fmt::Debug for LogControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LogControl").field(&self.filter()).finish()
+    }
+}
+
+impl LogControl {
+    /// What it lets through now; `None` when the log is gone.
+    #[must_use]
+    pub fn filter(&self) -> Option<String> {
+        self.0.with_current(ToString::to_string).ok()
+    }
+
+    /// Lets through what `filter` says from now on.
+    ///
+    /// # Errors
+    /// [`LogError::Filter`] when it does not parse, [`LogError::Gone`] when there is no log any more.
+    pub fn set(&self, filter: &str) -> Result<(), LogError> {
+        let filter = parse(filter)?;
+        self.0.reload(filter).map_err(|_| LogError::Gone)
+    }
 }
 
 /// Sends the log to standard error, filtered as `filter` says (`info`, `fba_server::herder=debug`, …).
 ///
 /// # Errors
 /// See [`LogError`].
-pub fn start_log(format: LogFormat, filter: &str) -> Result<(), LogError> {
-    let parsed = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|error| LogError::Filter { filter: filter.to_owned(), reason: error.to_string() })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr).with_ansi(colour());
+pub fn start_log(format: LogFormat, filter: &str) -> Result<LogControl, LogError> {
+    let (filter, control) = reload::Layer::new(parse(filter)?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour());
+    let log = tracing_subscriber::registry().with(filter);
     let started = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => log.with(lines).try_init(),
+        LogFormat::Json => log.with(lines.json()).try_init(),
     };
-    started.map_err(|_| LogError::Twice)
+    started.map(|()| LogControl(control)).map_err(|_| LogError::Twice)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(filter)
+        .map_err(|error| LogError::Filter { filter: filter.to_owned(), reason: error.to_string() })
 }
 
 /// Escape codes are for terminals: in a log file they are noise.

@@ -115,6 +115,6 @@ fn peer(info: &PeerInfo) -> http::Peer {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@
 //! Every refusal names file, line, the rule with its numbers, and a way out, and one run names them all. Unsafe choices
 //! are refused unless the file accepts them in words. `docs/configuration.md` lists every key.
 
+pub mod admin;
 mod error;
 mod names;
 mod raw;
@@ -15,6 +16,7 @@ mod warning;
 #[cfg(test)]
 mod tests;
 
+pub use admin::Admin;
 pub use error::{ConfigErrors, Located, Problem, Unsafe};
 pub use names::{HomeDomain, HostPort, NodeName, OWN_NAME};
 pub use safety::{Intersection, Safety};
@@ -62,6 +64,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Names under which HTTP is served besides the loopback ones.
     pub http_hosts: Vec<String>,
+    /// The listener that changes a running node; `None`: there is none.
+    pub admin: Option<Admin>,
     /// The folder of the database.
     pub data_dir: PathBuf,
     /// Whom to call: known peers, and validators whose address is given. Never this node.
@@ -161,6 +165,7 @@ struct Plain {
     public_address: Option<HostPort>,
     http: SocketAddr,
     http_hosts: Vec<String>,
+    admin: Option<Admin>,
     data_dir: PathBuf,
     known_peers: Vec<HostPort>,
     accepted: BTreeSet<Unsafe>,
@@ -185,13 +190,22 @@ impl Plain {
         {
             problems.add(Problem::SamePort(listen.to_string()));
         }
+        let words = |text: &str| Unsafe::from_words(text).ok_or_else(|| Problem::UnknownWords(names::shortened(text)));
+        let accepted: BTreeSet<Unsafe> = all(problems, &raw.accept_unsafe, words).into_iter().collect();
+        let admin = admin::read(raw.admin.as_ref(), data_dir.as_deref(), &accepted, problems);
+        if let (Some(admin), Some(http)) = (&admin, http)
+            && admin.listen == http
+            && http.port() != 0
+        {
+            problems.add(Problem::SameAdminPort(http.to_string()));
+        }
         let public_address =
             optional(problems, raw.public_address.as_ref(), |text| HostPort::parse("public_address", text));
         let home_domain = optional(problems, raw.home_domain.as_ref(), HomeDomain::parse);
         let name = optional(problems, raw.node_name.as_ref(), NodeName::parse);
-        let words = |text: &str| Unsafe::from_words(text).ok_or_else(|| Problem::UnknownWords(names::shortened(text)));
         Some(Self {
-            accepted: all(problems, &raw.accept_unsafe, words).into_iter().collect(),
+            accepted,
+            admin,
             http_hosts: all(problems, &raw.http_hosts, names::http_host),
             known_peers: all(problems, &raw.known_peers, |text| HostPort::parse("known_peers", text)),
             node_seed_file: seed?,
@@ -228,6 +242,9 @@ impl Plain {
             }
             used.insert(Unsafe::NoQuorumIntersection);
         }
+        if self.admin.as_ref().is_some_and(|admin| !admin.listen.ip().is_loopback()) {
+            used.insert(Unsafe::AdminReachable);
+        }
         Some((trust, safety, used))
     }
 
@@ -246,6 +263,7 @@ impl Plain {
             public_address: self.public_address,
             http: self.http,
             http_hosts: self.http_hosts,
+            admin: self.admin,
             data_dir: self.data_dir,
             peers,
             trust,

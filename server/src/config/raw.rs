@@ -1,5 +1,6 @@
 //! The shape of a configuration file, as written. Everything has a span, so that every complaint has a line.
 
+use super::admin::RawAdmin;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -18,6 +19,7 @@ pub(super) struct Raw {
     pub(super) http: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) http_hosts: Vec<Spanned<String>>,
+    pub(super) admin: Option<RawAdmin>,
     pub(super) data_dir: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) known_peers: Vec<Spanned<String>>,

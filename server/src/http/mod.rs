@@ -3,6 +3,7 @@
 //! It runs on threads of its own, reads snapshots and the store, and asks consensus over a bounded channel:
 //! consensus never waits for it. It is the only place in the server that writes JSON. docs/http.md is its manual.
 
+pub mod admin;
 mod assets;
 mod convert;
 pub mod dto;
@@ -129,7 +130,12 @@ pub fn start(config: &HttpConfig, state: HttpState) -> Result<HttpHandle, HttpEr
         reads,
         stop: Stop(stopped),
     };
-    server::start(config, site, stop)
+    let served = server::Served {
+        metrics: Arc::clone(&site.metrics),
+        stop: site.stop.clone(),
+        routes: routes::routes(Arc::new(site)),
+    };
+    server::start(config, served, stop)
 }
 
 /// Becomes ready when the server is to stop.

@@ -7,7 +7,7 @@ use crate::http::submit::{self, Gateway, SubmitQuery};
 use crate::http::view::{Identity, Published, SyncState, stuck_after};
 use crate::http::{Stop, assets, dto, quorum};
 use crate::key::{node_from_strkey, node_strkey};
-use crate::ledger::AccountId;
+use crate::ledger::{AccountId, TRANSACTION_BYTES_MAX};
 use crate::telemetry::Metrics;
 use fba_core::Hash;
 use serde::Deserialize;
@@ -109,7 +109,7 @@ fn submit_route(
         .then(|query: SubmitQuery, content_type: Option<String>, declared: Option<u64>, body, site: Arc<Site>| async move {
             let result = async {
                 check_content_type(content_type.as_deref())?;
-                let body = submit::read_body(declared, body).await?;
+                let body = submit::read_body(TRANSACTION_BYTES_MAX, declared, body).await?;
                 site.gateway.submit(query, body).await
             };
             result.await.unwrap_or_else(Response::from)

@@ -5,7 +5,6 @@
 //! nothing from multiplexing, and what is not there cannot be attacked.
 
 use crate::http::gate::{self, HostNames};
-use crate::http::routes::{Site, routes};
 use crate::http::seats::{Seat, Seats};
 use crate::http::stall::WriteDeadline;
 use crate::http::{HttpConfig, HttpError, Limits, Stop};
@@ -62,10 +61,17 @@ impl HttpHandle {
     }
 }
 
-/// Binds `config.listen` and serves `site` until told to stop.
+/// What is served: by which routes, until when.
+pub(crate) struct Served {
+    pub(crate) routes: BoxedFilter<(Response,)>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stop: Stop,
+}
+
+/// Binds `config.listen` and serves until told to stop.
 pub(crate) fn start(
     config: &HttpConfig,
-    site: Site,
+    service: Served,
     stop: tokio::sync::watch::Sender<bool>,
 ) -> Result<HttpHandle, HttpError> {
     let bind = |source| HttpError::Bind { address: config.listen, source };
@@ -82,9 +88,7 @@ pub(crate) fn start(
     let server = Server {
         names: HostNames::new(local_addr, &config.names),
         limits: config.limits,
-        metrics: Arc::clone(&site.metrics),
-        stop: site.stop.clone(),
-        routes: routes(Arc::new(site)),
+        service,
     };
     let thread = std::thread::Builder::new().name("web-main".to_owned()).spawn(move || {
         runtime.block_on(Arc::new(server).run(listener));
@@ -96,9 +100,7 @@ pub(crate) fn start(
 struct Server {
     names: HostNames,
     limits: Limits,
-    metrics: Arc<Metrics>,
-    stop: Stop,
-    routes: BoxedFilter<(Response,)>,
+    service: Served,
 }
 
 impl Server {
@@ -109,7 +111,7 @@ impl Server {
         };
         let graceful = GracefulShutdown::new();
         // Either side ends it; only the signal ever does.
-        select(pin!(self.accept_all(&listener, &graceful)), pin!(self.stop.clone().wait())).await.factor_first();
+        select(pin!(self.accept_all(&listener, &graceful)), pin!(self.service.stop.clone().wait())).await.factor_first();
         drop(listener);
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!("HTTP requests were cut off: they took longer than {} s to finish", GRACE.as_secs());
@@ -154,7 +156,7 @@ impl Server {
             .max_buf_size(4 * HEADER_BYTES_MAX)
             .serve_connection(io, service);
         let connection = graceful.watch(connection);
-        let metrics = Arc::clone(&self.metrics);
+        let metrics = Arc::clone(&self.service.metrics);
         tokio::spawn(async move {
             metrics.http_connections.inc();
             if let Err(error) = connection.await {
@@ -173,13 +175,13 @@ impl Server {
                 if request.method() == Method::HEAD {
                     *request.method_mut() = Method::GET;
                 }
-                let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
+                let routes = TowerToHyperService::new(warp::service(self.service.routes.clone()));
                 routes.call(request).await.unwrap_or_else(|never| match never {})
             }
         };
         gate::seal(response.headers_mut());
         let labels = HttpLabels { status_class: response.status().as_u16() / 100 };
-        self.metrics.http_requests.get_or_create(&labels).inc();
+        self.service.metrics.http_requests.get_or_create(&labels).inc();
         response
     }
 }

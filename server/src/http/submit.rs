@@ -8,7 +8,7 @@ use crate::http::error::{ApiError, json};
 use crate::http::history::Reads;
 use crate::http::view::{Published, SyncState};
 use crate::key::NetworkId;
-use crate::ledger::{SignedTransaction, TRANSACTION_BYTES_MAX};
+use crate::ledger::SignedTransaction;
 use async_channel::{Receiver, Sender, TrySendError};
 use bytes::{Buf, Bytes, BytesMut};
 use fba_core::Hash;
@@ -23,7 +23,7 @@ use warp::reply::Response;
 /// How long the body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long consensus may take to take a question from its queue.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// `timeout_ms` if none is given.
 const WAIT_DEFAULT_MS: u64 = 10_000;
 /// The longest wait for a close.
@@ -212,7 +212,7 @@ impl Gateway {
     }
 }
 
-async fn next_answer<T>(answers: &Receiver<T>, limit: Duration) -> Result<T, ApiError> {
+pub(crate) async fn next_answer<T>(answers: &Receiver<T>, limit: Duration) -> Result<T, ApiError> {
     let slow = |_| ApiError::unavailable("busy", "the node did not answer in time; ask again");
     tokio::time::timeout(limit, answers.recv()).await.map_err(slow)?.map_err(|_| stopping())
 }
@@ -226,7 +226,7 @@ fn queue_full() -> ApiError {
     .retry_after(1)
 }
 
-fn stopping() -> ApiError {
+pub(crate) fn stopping() -> ApiError {
     ApiError::unavailable("stopping", "the node is stopping")
 }
 
@@ -234,16 +234,17 @@ fn pending(hash: Hash) -> Response {
     json(StatusCode::ACCEPTED, &dto::TransactionStatus::Pending { hash: hash.to_string() })
 }
 
-/// Reads a body of at most [`TRANSACTION_BYTES_MAX`], whether its length is declared or not.
+/// Reads a body of at most `most` bytes, whether its length is declared or not.
 pub(crate) async fn read_body<B: Buf>(
+    most: usize,
     declared: Option<u64>,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Bytes, ApiError> {
     let too_large = || {
-        let message = format!("a transaction has at most {TRANSACTION_BYTES_MAX} bytes");
+        let message = format!("the body has at most {most} bytes here");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     };
-    if declared.is_some_and(|length| length > TRANSACTION_BYTES_MAX as u64) {
+    if declared.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
     let all = async {
@@ -251,7 +252,7 @@ pub(crate) async fn read_body<B: Buf>(
         let mut bytes = BytesMut::new();
         while let Some(part) = body.next().await {
             let mut part = part.map_err(|_| ApiError::bad_request("bad_body", "the body ended early"))?;
-            if part.remaining() > TRANSACTION_BYTES_MAX - bytes.len() {
+            if part.remaining() > most - bytes.len() {
                 return Err(too_large());
             }
             bytes.extend_from_slice(&part.copy_to_bytes(part.remaining()));

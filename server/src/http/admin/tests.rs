@@ -1,0 +1,220 @@
+//! The admin side over real sockets: who is let in, and what he can do.
+
+use super::*;
+use crate::http::tests::{Answer, key, raw};
+use crate::http::view::NodeName;
+use crate::key::{NetworkId, node_strkey};
+use crate::ledger::Parameters;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// A stand-in for the overlay: one peer that can be dropped.
+#[derive(Default)]
+pub(crate) struct OnePeer {
+    dropped: Mutex<Vec<(NodeId, String)>>,
+}
+
+fn peer() -> NodeId {
+    key(7).node_id()
+}
+
+impl Links for OnePeer {
+    fn peers(&self) -> dto::Peers {
+        let gone = dto::Departure {
+            node: Some(node_strkey(peer())),
+            name: None,
+            address: "192.0.2.7:7001".into(),
+            at_ms: 5,
+            reason: "spoke out of turn".into(),
+            times: 2,
+        };
+        dto::Peers { peers: Vec::new(), departures: vec![gone] }
+    }
+
+    fn drop_peer(&self, node: NodeId, reason: &str) -> bool {
+        self.dropped.lock().unwrap().push((node, reason.to_owned()));
+        node == peer()
+    }
+}
+
+/// A running admin side.
+pub(crate) struct Admin {
+    pub(crate) handle: HttpHandle,
+    pub(crate) token: Token,
+    pub(crate) token_file: PathBuf,
+    links: Arc<OnePeer>,
+    pub(crate) shutdown: async_channel::Receiver<()>,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) fn admin() -> Admin {
+    let folder = tempfile::tempdir().unwrap();
+    let token_file = folder.path().join("admin.token");
+    let links = Arc::new(OnePeer::default());
+    let (stop, shutdown) = async_channel::bounded(1);
+    let name = NodeName { name: "beta".into(), organization: None };
+    let identity = Identity {
+        node: key(9).node_id(),
+        network: NetworkId::of_passphrase("admin tests").0,
+        validator: true,
+        names: BTreeMap::from([(peer(), name)]),
+        parameters: Parameters::default(),
+    };
+    let state = AdminState {
+        identity,
+        links: Arc::clone(&links) as Arc<dyn Links>,
+        log: None,
+        shutdown: stop,
+        metrics: Arc::default(),
+    };
+    let config = AdminConfig { listen: "127.0.0.1:0".parse().unwrap(), token_file: token_file.clone() };
+    let handle = start(&config, state).unwrap();
+    Admin { token: Token::read(&token_file).unwrap(), token_file, handle, links, shutdown, _folder: folder }
+}
+
+impl Admin {
+    fn raw(&self, request: &str) -> Answer {
+        raw(self.handle.local_addr(), request.as_bytes())
+    }
+
+    /// What has been done to the node so far.
+    fn changes(&self) -> usize {
+        self.links.dropped.lock().unwrap().len() + self.shutdown.len()
+    }
+
+    /// A request with the token and nothing else.
+    fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        let (token, length) = (self.token.digits(), body.len());
+        self.raw(&format!(
+            "{method} /admin/v1/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+}
+
+/// Method and path, headers with `TOKEN` where the token goes, body, and the status it gets.
+type Case = (&'static str, &'static [&'static str], &'static str, u16);
+
+const AUTH: &str = "Authorization: Bearer TOKEN";
+const HOST: &str = "Host: localhost";
+const JSON: &str = "Content-Type: application/json";
+const SHUTDOWN: &str = "POST /admin/v1/shutdown";
+
+/// Each is a way to make somebody's browser, or somebody without the token, change the node. None does.
+const REFUSED: [Case; 46] = [
+    // Tokens
+    (SHUTDOWN, &[HOST, JSON], "{}", 401),
+    (SHUTDOWN, &[HOST, JSON, "Authorization: Bearer"], "{}", 401),
+    (SHUTDOWN, &[HOST, JSON, "Authorization: Bearer "], "{}", 401),
+    (SHUTDOWN, &[HOST, JSON, "Authorization: Bearer 0000"], "{}", 401),
+    (SHUTDOWN, &[HOST, JSON, "Authorization: Basic TOKEN"], "{}", 401),
+    (SHUTDOWN, &[HOST, JSON, "Authorization: TOKEN"], "{}", 401),
+    (SHUTDOWN, &[HOST, JSON, AUTH, AUTH], "{}", 401),
+    (SHUTDOWN, &[HOST, JSON, "Authorization: Bearer TOKENTOKEN"], "{}", 401),
+    (SHUTDOWN, &[HOST, JSON, "Cookie: token=TOKEN"], "{}", 401),
+    // From here on wrong tokens are throttled.
+    ("POST /admin/v1/shutdown?token=TOKEN", &[HOST, JSON], "{}", 401),
+    ("GET /admin/v1/peers", &[HOST], "", 429),
+    ("GET /admin/v1/log", &[HOST, "Authorization: Bearer x"], "", 429),
+    // Hosts: DNS rebinding
+    (SHUTDOWN, &[JSON, AUTH], "{}", 400),
+    (SHUTDOWN, &["Host: evil.example", JSON, AUTH], "{}", 403),
+    (SHUTDOWN, &["Host: localhost.evil.example", JSON, AUTH], "{}", 403),
+    (SHUTDOWN, &["Host: 127.0.0.1.evil.example", JSON, AUTH], "{}", 403),
+    (SHUTDOWN, &["Host: 2130706433", JSON, AUTH], "{}", 403),
+    (SHUTDOWN, &["Host: 0.0.0.0", JSON, AUTH], "{}", 403),
+    (SHUTDOWN, &["Host: localhost@evil.example", JSON, AUTH], "{}", 403),
+    (SHUTDOWN, &[HOST, "Host: evil.example", JSON, AUTH], "{}", 400),
+    ("POST http://evil.example/admin/v1/shutdown", &[HOST, JSON, AUTH], "{}", 403),
+    // Browsers: even with the token
+    (SHUTDOWN, &[HOST, JSON, AUTH, "Origin: http://evil.example"], "{}", 403),
+    (SHUTDOWN, &[HOST, JSON, AUTH, "Origin: http://localhost:8001"], "{}", 403),
+    (SHUTDOWN, &[HOST, JSON, AUTH, "Origin: null"], "{}", 403),
+    (SHUTDOWN, &[HOST, JSON, AUTH, "Sec-Fetch-Site: cross-site"], "{}", 403),
+    (SHUTDOWN, &[HOST, JSON, AUTH, "Sec-Fetch-Site: same-site"], "{}", 403),
+    (SHUTDOWN, &[HOST, JSON, AUTH, "Sec-Fetch-Site: same-origin"], "{}", 403),
+    (SHUTDOWN, &[HOST, JSON, AUTH, "Sec-Fetch-Site: none"], "{}", 403),
+    ("GET /admin/v1/peers", &[HOST, AUTH, "Origin: http://evil.example"], "", 403),
+    ("OPTIONS /admin/v1/shutdown", &[HOST, "Origin: http://evil.example", "Access-Control-Request-Method: POST"], "", 403),
+    // What a form or a page can send without asking
+    (SHUTDOWN, &[HOST, AUTH], "{}", 415),
+    (SHUTDOWN, &[HOST, AUTH, "Content-Type: text/plain"], "{}", 415),
+    (SHUTDOWN, &[HOST, AUTH, "Content-Type: application/x-www-form-urlencoded"], "a=b", 415),
+    (SHUTDOWN, &[HOST, AUTH, "Content-Type: multipart/form-data; boundary=x"], "", 415),
+    (SHUTDOWN, &[HOST, AUTH, "Content-Type: text/plain; application/json"], "{}", 415),
+    (SHUTDOWN, &[HOST, AUTH, JSON, "Content-Type: text/plain"], "{}", 415),
+    // Methods and addresses
+    ("GET /admin/v1/shutdown", &[HOST, AUTH], "", 405),
+    ("HEAD /admin/v1/shutdown", &[HOST, AUTH], "", 405),
+    ("DELETE /admin/v1/log", &[HOST, AUTH], "", 405),
+    ("POST /admin/v1/SHUTDOWN", &[HOST, AUTH, JSON], "{}", 404),
+    ("POST /admin/v1//shutdown", &[HOST, AUTH, JSON], "{}", 404),
+    ("POST /v1/../admin/v1/shutdown", &[HOST, AUTH, JSON], "{}", 404),
+    ("POST /shutdown", &[HOST, AUTH, JSON], "{}", 404),
+    // Bodies
+    (SHUTDOWN, &[HOST, AUTH, JSON], "{\"now\":true}", 400),
+    (SHUTDOWN, &[HOST, AUTH, JSON], "[[[[[[[[", 400),
+    ("PUT /admin/v1/log", &[HOST, AUTH, JSON], "{}", 400),
+];
+
+#[test]
+fn nobody_changes_the_node_without_the_token_or_through_a_browser() {
+    let admin = admin();
+    for (line, headers, body, status) in REFUSED {
+        let headers = headers.join("\r\n").replace("TOKEN", admin.token.digits());
+        let line = line.replace("TOKEN", admin.token.digits());
+        let length = body.len();
+        let answer = admin.raw(&format!(
+            "{line} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n\r\n{body}"
+        ));
+        let what = line.replace(admin.token.digits(), "TOKEN");
+        assert_eq!(answer.status, status, "{what} {headers}: {}", answer.text());
+        if !line.starts_with("HEAD") {
+            assert!(!answer.code().is_empty(), "{what}");
+        }
+        assert!(!answer.text().contains(admin.token.digits()) && !answer.head.contains(admin.token.digits()));
+        assert!(answer.header("access-control-allow-origin").is_none(), "{what}");
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{what}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
+        assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{what}");
+    }
+    assert_eq!(admin.changes(), 0);
+}
+
+#[test]
+fn with_the_token_peers_are_seen_and_dropped_and_the_node_stops() {
+    let admin = admin();
+    let seen: dto::Peers = serde_json::from_slice(&admin.ask("GET", "peers", "").body).unwrap();
+    let gone = seen.departures.first().unwrap();
+    assert_eq!((gone.name.as_deref(), gone.times), (Some("beta"), 2));
+    for (node, body, status) in [
+        ("beta".to_owned(), "", 200),
+        (node_strkey(peer()), "{\"reason\":\"tea break\"}", 200),
+        (node_strkey(key(1).node_id()), "{}", 404),
+        ("gamma".to_owned(), "{}", 400),
+        ("beta".to_owned(), "{\"reason\":\"\"}", 400),
+        ("beta".to_owned(), "{\"reason\":\"a\\nb\"}", 400),
+    ] {
+        assert_eq!(admin.ask("POST", &format!("peers/{node}/drop"), body).status, status, "{node} {body}");
+    }
+    let dropped = admin.links.dropped.lock().unwrap().clone();
+    assert_eq!(dropped.first(), Some(&(peer(), "by the operator".to_owned())));
+    assert_eq!(dropped.get(1), Some(&(peer(), "tea break".to_owned())));
+    assert_eq!(admin.ask("GET", "log", "").status, 503, "this process has no log of its own");
+    for _ in 0..2 {
+        assert_eq!(admin.ask("POST", "shutdown", "{}").status, 202, "asking twice is no error");
+    }
+    admin.shutdown.try_recv().unwrap();
+    let large = admin.ask("POST", "shutdown", &" ".repeat(5_000));
+    assert_eq!((large.status, large.code().as_str()), (413, "too_large"));
+}
+
+#[test]
+fn a_token_that_others_may_read_lets_nobody_in() {
+    use std::os::unix::fs::PermissionsExt;
+    let admin = admin();
+    assert_eq!(admin.ask("GET", "peers", "").status, 200);
+    std::fs::set_permissions(&admin.token_file, PermissionsExt::from_mode(0o644)).unwrap();
+    let answer = admin.ask("GET", "peers", "");
+    assert_eq!((answer.status, answer.code().as_str()), (503, "no_token"));
+}
