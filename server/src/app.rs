@@ -3,11 +3,12 @@
 mod consensus;
 mod links;
 mod show;
+mod slots;
 
 use crate::config::{Config, ConfigErrors, QuorumSetOrigin};
 use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
 use crate::http::admin::{self, AdminConfig, AdminError, AdminState};
-use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, Limits, NodeName, Published};
+use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, NodeName, Published, Slots};
 use crate::key::{Ed25519, NetworkId, Signatures};
 use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
 use crate::overlay::{self, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
@@ -182,19 +183,20 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
     let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
-    let (published, events) = (Published::new(consensus.node_view()), Events::default());
+    let (published, slots, events) = (Published::new(consensus.node_view()), Slots::default(), Events::default());
     let metrics = Arc::new(Metrics::new());
     let identity = identity(config, &genesis);
     let (stop, stopped) = async_channel::bounded(1);
     let state = HttpState {
         identity: identity.clone(),
         view: published.clone(),
+        slots: slots.clone(),
         history: Arc::new(consensus.reader()),
         requests: request_sender,
         events: events.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: Limits::default() };
+    let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: config.http_limits };
     let http = http::start(&http_config, state)?;
     let state = AdminState {
         identity,
@@ -211,7 +213,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         }
     };
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
-    let consensus = consensus.showing(published, events, metrics);
+    let consensus = consensus.showing(published, slots, events, metrics);
     let links = Links { votes, payload, requests, stopped };
     let run = move || {
         let outcome = crate::runtime::block_on(consensus.run(links));

@@ -63,6 +63,27 @@ impl History for Reader {
         Ok(rows.iter().map(transaction).collect())
     }
 
+    fn proof(&self, sequence: u64) -> Result<Option<dto::Proof>, HistoryError> {
+        let Some(row) = Self::ledger(self, sequence)? else { return Ok(None) };
+        let proof = Self::proof(self, sequence)?;
+        let (statements, sets) =
+            proof.as_ref().map_or((&[][..], &[][..]), |proof| (&proof.statements[..], &proof.quorum_sets[..]));
+        Ok(Some(http::proof(&row.header, &row.value, statements, sets)))
+    }
+
+    fn data_keys(
+        &self,
+        account: AccountId,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Option<Vec<Vec<u8>>>, HistoryError> {
+        if Self::account(self, &account)?.is_none() {
+            return Ok(None);
+        }
+        let keys = Self::data_keys(self, &account)?.into_iter();
+        Ok(Some(keys.filter(|key| after.is_none_or(|after| key.as_slice() > after)).take(limit).collect()))
+    }
+
     fn data(&self, account: AccountId, key: &[u8]) -> Result<Option<Vec<u8>>, HistoryError> {
         Ok(Self::data(self, &account, key)?)
     }

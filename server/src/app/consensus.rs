@@ -5,10 +5,11 @@
 
 use super::AppError;
 use super::show::{self, Showing};
+use super::slots::SlotLog;
 use crate::herder::{
     Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome,
 };
-use crate::http::{self, Events, NodeView, Published, Request, Submission, SubmitOutcome};
+use crate::http::{self, Events, NodeView, Published, Request, Slots, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
 use crate::record::{Record, Recorder};
 use crate::runtime;
@@ -105,8 +106,8 @@ impl Consensus {
         self.reader.clone()
     }
 
-    pub(super) fn showing(mut self, published: Published, events: Events, metrics: Arc<Metrics>) -> Self {
-        self.showing = Some(Showing::new(published, events, metrics));
+    pub(super) fn showing(mut self, published: Published, slots: Slots, events: Events, metrics: Arc<Metrics>) -> Self {
+        self.showing = Some(Showing::new(published, SlotLog::new(slots), events, metrics));
         self
     }
 
@@ -211,6 +212,9 @@ impl Consensus {
     fn carry_out(&mut self) -> Result<(), AppError> {
         let now = self.now();
         let Batch { first, commit, then, notices, reads, fatal } = self.herder.flush(now);
+        if let Some(showing) = &mut self.showing {
+            showing.take_down(now, &notices, &self.herder);
+        }
         if let Some(divergence) = fatal {
             self.tell(&notices);
             let evidence = self.keep_evidence(&divergence);

@@ -1,12 +1,13 @@
 //! What the node shows: snapshots, events and metrics, a few times a second and never in the way.
 
 use super::consensus::unix_ms;
+use super::slots::SlotLog;
 use crate::herder::{ClosedSummary, Herder, Notice, Now};
 use crate::http::{self, Events, NodeView, Published};
 use crate::key::node_strkey;
 use crate::overlay::{Overlay, PeerInfo};
 use crate::telemetry::Metrics;
-use fba_core::NodeId;
+use fba_core::{NodeId, SlotIndex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ pub(super) fn short(node: &NodeId) -> String {
 /// Publishes snapshots, events and metrics.
 pub(super) struct Showing {
     published: Published,
+    slots: SlotLog,
     events: Events,
     metrics: Arc<Metrics>,
     shown: Option<Instant>,
@@ -32,8 +34,13 @@ pub(super) struct Showing {
 }
 
 impl Showing {
-    pub(super) fn new(published: Published, events: Events, metrics: Arc<Metrics>) -> Self {
-        Self { published, events, metrics, shown: None, phase_told: None, last_close: None }
+    pub(super) fn new(published: Published, slots: SlotLog, events: Events, metrics: Arc<Metrics>) -> Self {
+        Self { published, slots, events, metrics, shown: None, phase_told: None, last_close: None }
+    }
+
+    /// Takes down what happened, before it is carried out, so that the times are those at which it happened.
+    pub(super) fn take_down(&mut self, now: Now, notices: &[Notice], herder: &Herder) {
+        self.slots.note(now, notices, herder);
     }
 
     pub(super) fn committed(&self, took: Duration, synced: bool) {
@@ -71,7 +78,7 @@ impl Showing {
             }
             Notice::Refused { peer, reason } => tracing::debug!(peer = %short(peer), reason, "refused"),
             Notice::Moved(moved) => tracing::trace!(?moved, "rule fired"),
-            Notice::Ticket { .. } | Notice::Phase { .. } => {}
+            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::TimedOut { .. } => {}
         }
     }
 
@@ -99,6 +106,7 @@ impl Showing {
         self.metrics.peers.set(i64::try_from(view.peers.len()).unwrap_or(i64::MAX));
         self.metrics.queued_transactions.set(i64::try_from(view.queued).unwrap_or(i64::MAX));
         self.metrics.synced.set(i64::from(view.sync == http::SyncState::Synced));
+        self.slots.publish(at, SlotIndex(view.slot.slot), herder);
         self.published.publish(view);
     }
 }

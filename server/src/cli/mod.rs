@@ -17,6 +17,7 @@ pub mod network_init;
 mod node_file;
 #[cfg(test)]
 mod node_tests;
+mod panics;
 pub mod pay;
 pub mod run;
 mod signing;

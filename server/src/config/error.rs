@@ -139,6 +139,18 @@ pub enum Problem {
         /// What is there.
         text: String,
     },
+    /// A number beyond its bounds.
+    #[error("`{key}` is {value}: it can be {least} to {most}; remove the line for the default")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// What is there.
+        value: u64,
+        /// The smallest that is allowed.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
     /// Two listeners on one port.
     #[error("`listen` and `http` are both {0}: give each its own port")]
     SamePort(String),

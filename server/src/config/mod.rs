@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod error;
+mod http_limits;
 mod names;
 mod raw;
 pub mod safety;
@@ -24,6 +25,7 @@ pub use trust::{Directory, Known, QuorumSetOrigin, Trust};
 pub use warning::Warning;
 
 use crate::cli::exit::Exit;
+use crate::http::Limits;
 use crate::key::{node_from_strkey, node_strkey};
 use crate::ledger::Genesis;
 use crate::store::{KeyFileError, key_file};
@@ -66,6 +68,8 @@ pub struct Config {
     pub http_hosts: Vec<String>,
     /// The listener that changes a running node; `None`: there is none.
     pub admin: Option<Admin>,
+    /// What HTTP clients may ask.
+    pub http_limits: Limits,
     /// The folder of the database.
     pub data_dir: PathBuf,
     /// Whom to call: known peers, and validators whose address is given. Never this node.
@@ -166,6 +170,7 @@ struct Plain {
     http: SocketAddr,
     http_hosts: Vec<String>,
     admin: Option<Admin>,
+    http_limits: Limits,
     data_dir: PathBuf,
     known_peers: Vec<HostPort>,
     accepted: BTreeSet<Unsafe>,
@@ -207,6 +212,7 @@ impl Plain {
             accepted,
             admin,
             http_hosts: all(problems, &raw.http_hosts, names::http_host),
+            http_limits: http_limits::read(raw.http_limits.as_ref(), problems),
             known_peers: all(problems, &raw.known_peers, |text| HostPort::parse("known_peers", text)),
             node_seed_file: seed?,
             is_validator: *is_validator?,
@@ -264,6 +270,7 @@ impl Plain {
             http: self.http,
             http_hosts: self.http_hosts,
             admin: self.admin,
+            http_limits: self.http_limits,
             data_dir: self.data_dir,
             peers,
             trust,

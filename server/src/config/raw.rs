@@ -1,6 +1,7 @@
 //! The shape of a configuration file, as written. Everything has a span, so that every complaint has a line.
 
 use super::admin::RawAdmin;
+use super::http_limits::RawHttpLimits;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -20,6 +21,7 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) http_hosts: Vec<Spanned<String>>,
     pub(super) admin: Option<RawAdmin>,
+    pub(super) http_limits: Option<RawHttpLimits>,
     pub(super) data_dir: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) known_peers: Vec<Spanned<String>>,

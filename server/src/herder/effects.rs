@@ -110,6 +110,7 @@ impl Herder {
                 continue;
             }
             self.slot.timers.remove(&timer);
+            self.out.notice(Notice::TimedOut { slot, timer });
             let (scp, driver) = self.core(now);
             // Late timers are refused, and that is all.
             let effects = scp.handle(Input::TimerFired { slot, timer, generation }, &driver).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::ledger::{Closed, SignedTransaction, TxRejection, TxResult, TxSet};
 use crate::wire::{Message, SignedStatement};
-use fba_core::{Hash, Moved, NodeId, Phase, QuorumSet, SlotIndex, Value};
+use fba_core::{Hash, Moved, NodeId, Phase, QuorumSet, SlotIndex, Timer, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,6 +191,13 @@ pub enum Notice {
     },
     /// A rule fired in the core, with the reason.
     Moved(Moved),
+    /// A timer of the open slot ran out.
+    TimedOut {
+        /// The slot.
+        slot: SlotIndex,
+        /// Which timer.
+        timer: Timer,
+    },
     /// The sync state changed.
     Sync(SyncState),
     /// Something a peer sent was refused.

@@ -22,6 +22,7 @@ mod payloads;
 mod peers;
 mod quorum_tracker;
 mod restore;
+mod slot_view;
 mod statements;
 mod tracking;
 mod transactions;
@@ -38,6 +39,7 @@ pub use io::{
     ReadLedgers, SyncState, Ticket, TicketOutcome, View, Vote,
 };
 pub use restore::{Restored, Standing};
+pub use slot_view::SlotView;
 
 use crate::key::Signatures;
 use crate::ledger::Ledger;

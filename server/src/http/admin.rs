@@ -9,7 +9,7 @@ mod routes;
 mod tests;
 mod token;
 
-pub use routes::ROUTES;
+pub use routes::ENDPOINTS;
 pub use token::{TOKEN_BYTES, Token, TokenError};
 
 use super::{HttpConfig, HttpError, HttpHandle, Limits, Stop, server};
@@ -92,6 +92,7 @@ pub fn start(config: &AdminConfig, state: AdminState) -> Result<HttpHandle, Admi
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let http = HttpConfig { listen: config.listen, names: Vec::new(), limits: Limits::default() };
     let served = server::Served {
+        surface: routes::ADMIN,
         metrics: Arc::clone(&state.metrics),
         stop: Stop(stopped),
         routes: routes::routes(routes::Site::new(token::Guard::new(config.token_file.clone()), state)),

@@ -4,7 +4,7 @@ use crate::herder::{self, Notice, TicketOutcome};
 use crate::http::dto;
 use crate::http::events::Event;
 use crate::http::submit::{Refusal, SubmitOutcome};
-use crate::http::view::{KnownNode, LastClosed, NodeView, OpenSlot, Peer, Phase, Standing, SyncState};
+use crate::http::view::{KnownNode, LastClosed, NodeView, OpenSlot, Peer, Standing, SyncState, phase_of};
 use crate::key::node_strkey;
 use crate::ledger::{Account, AccountId, Header, Operation, Outcome, SignedTransaction, TxRejection, TxResult};
 use fba_core::{NodeId, SlotIndex};
@@ -147,14 +147,7 @@ fn known(node: &herder::NodeView) -> KnownNode {
 fn open_slot(slot: SlotIndex, state: Option<&fba_core::SlotState>) -> OpenSlot {
     let round = state.map_or(0, |state| state.nomination_round);
     let counter = state.and_then(|state| state.ballot.as_ref()).map_or(0, |ballot| ballot.counter);
-    let phase = match state.map(|state| state.phase) {
-        None | Some(fba_core::Phase::Prepare) if counter == 0 && round == 0 => Phase::Idle,
-        None | Some(fba_core::Phase::Prepare) if counter == 0 => Phase::Nominate,
-        None | Some(fba_core::Phase::Prepare) => Phase::Prepare,
-        Some(fba_core::Phase::Confirm) => Phase::Confirm,
-        Some(fba_core::Phase::Externalize) => Phase::Externalize,
-    };
-    OpenSlot { slot: slot.0, phase, round, counter }
+    OpenSlot { slot: slot.0, phase: phase_of(state), round, counter }
 }
 
 /// The state, and why, for people.
@@ -207,7 +200,7 @@ pub fn event_of(notice: &Notice, view: &NodeView) -> Option<Event> {
         })),
         Notice::Phase { .. } => Some(Event::Phase(dto::Slot::from(&view.slot))),
         Notice::Sync(_) => Some(Event::Sync(dto::Sync::from(view))),
-        Notice::Ticket { .. } | Notice::Moved(_) | Notice::Refused { .. } => None,
+        Notice::Ticket { .. } | Notice::Moved(_) | Notice::TimedOut { .. } | Notice::Refused { .. } => None,
     }
 }
 

@@ -3,6 +3,14 @@
 //! Sequence numbers and times are JSON numbers; amounts are decimal strings, because a browser's numbers end at 2^53;
 //! keys are strkeys; hashes are lower-case hex. A field that has nothing to say is `null`, never left out.
 
+mod proof;
+mod slots;
+
+pub use proof::{LedgerProof, Proof, ProofQuorumSet, ProofStatement};
+pub use slots::{
+    Ballot, BallotState, Evidence, NominationState, Pledge, SlotStep, SlotTimeouts, SlotTrace, SlotTraces, Statement,
+};
+
 use crate::http::view;
 use crate::key::node_strkey;
 use crate::ledger;
@@ -353,6 +361,15 @@ pub struct Account {
     pub data: Vec<Bytes>,
 }
 
+/// `GET /v1/accounts/{account}/data`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct DataKeys {
+    /// The account.
+    pub account: String,
+    /// The keys of its data entries, ascending.
+    pub keys: Vec<Bytes>,
+}
+
 /// `GET /v1/accounts/{account}/data/{key}`
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct DataEntry {
@@ -415,6 +432,65 @@ pub struct QuorumNode {
     pub distance: u32,
     /// Its quorum set, where known.
     pub quorum_set: Option<QuorumSetTree>,
+}
+
+/// `GET /v1/quorum?transitive=true`: the form stellar-core's `quorum?transitive=true&fullkeys=true` has and its
+/// `check-quorum-intersection` reads.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TransitiveQuorum {
+    /// This node and everybody reached from it by quorum sets, nearest first.
+    pub nodes: Vec<TransitiveNode>,
+    /// Nodes that have said nothing lately.
+    pub maybe_dead_nodes: Vec<String>,
+}
+
+/// One node of the transitive quorum.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TransitiveNode {
+    /// The node's public key.
+    pub node: String,
+    /// Its name here. Ours: stellar-core does not have it.
+    pub name: Option<String>,
+    /// Its home domain. Ours, too.
+    pub organization: Option<String>,
+    /// Steps of trust: 0 is this node.
+    pub distance: u32,
+    /// Its quorum set; `null` while unknown.
+    pub qset: Option<QuorumSetText>,
+    /// `tracking`, `behind`, `missing` or `unknown` (its quorum set is not known). A node that speaks of a slot after
+    /// the open one is `ahead`.
+    pub status: String,
+    /// The highest slot it was heard in.
+    pub heard: Option<u64>,
+    /// Does it work on the same value as this node? `null` where that is not known.
+    pub agrees: Option<bool>,
+}
+
+/// A quorum set in the text form of stellar-core: threshold, and validators followed by inner sets.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct QuorumSetText {
+    /// How many members are needed.
+    pub t: u32,
+    /// The members.
+    pub v: Vec<QuorumMember>,
+}
+
+/// A member of a quorum set: a key, or a set.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum QuorumMember {
+    /// A node's public key.
+    Validator(String),
+    /// A set.
+    Set(QuorumSetText),
+}
+
+impl From<&QuorumSet> for QuorumSetText {
+    fn from(set: &QuorumSet) -> Self {
+        let validators = set.validators().iter().map(|node| QuorumMember::Validator(node_strkey(*node)));
+        let inner = set.inner_sets().iter().map(|set| QuorumMember::Set(Self::from(set)));
+        Self { t: set.threshold(), v: validators.chain(inner).collect() }
+    }
 }
 
 /// `GET /v1/peers`

@@ -21,8 +21,6 @@ use warp::sse;
 
 /// Events kept for readers that are behind.
 const BUFFERED_MAX: usize = 256;
-/// Streams at the same time; one more is answered 503.
-pub const STREAMS_MAX: usize = 64;
 /// Ledgers filled in from the store; a wider gap is answered `reset`.
 pub const BACKFILL_MAX: usize = 200;
 /// A browser waits this long before it connects again.
@@ -80,17 +78,18 @@ pub(crate) struct Streams {
     view: Published,
     reads: Reads,
     seats: Arc<Semaphore>,
+    seats_max: usize,
 }
 
 impl Streams {
-    pub(crate) fn new(events: Events, view: Published, reads: Reads) -> Self {
-        Self { events, view, reads, seats: Arc::new(Semaphore::new(STREAMS_MAX)) }
+    pub(crate) fn new(events: Events, view: Published, reads: Reads, seats_max: usize) -> Self {
+        Self { events, view, reads, seats: Arc::new(Semaphore::new(seats_max)), seats_max }
     }
 
     /// A stream of everything after ledger `since`, or of everything from now on.
     pub(crate) async fn open(&self, since: Option<u64>) -> Result<Feed, ApiError> {
         let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| {
-            ApiError::unavailable("too_many_streams", format!("all {STREAMS_MAX} event streams are taken"))
+            ApiError::unavailable("too_many_streams", format!("all {} event streams are taken", self.seats_max))
         })?;
         // Subscribed before anything is read: what closes meanwhile comes twice and is dropped once.
         let live = self.events.0.subscribe();

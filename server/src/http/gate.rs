@@ -1,9 +1,12 @@
-//! What stands in front of every route: whom the request was addressed to, how long its target is, who sent it; and
-//! what is written on every answer.
+//! What stands in front of every route: whom the request was addressed to, how long its target is, whether there is
+//! such an address, who sent it; and what is written on every answer.
 
+use crate::http::endpoints::Surface;
 use crate::http::error::ApiError;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use warp::http::header::{self, HeaderName, HeaderValue};
 use warp::http::{HeaderMap, Method, Request, StatusCode, Uri, uri::Authority};
 
@@ -24,11 +27,50 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Writes the security headers, and forbids keeping what did not say otherwise.
-pub(crate) fn seal(headers: &mut HeaderMap) {
+/// Names one request, on its answer and in the log.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+/// The number of a request, after a number of the process, so that two logs are not mixed up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct RequestId {
+    process: u32,
+    request: u64,
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{:x}", self.process, self.request)
+    }
+}
+
+/// Gives out request ids.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    process: u32,
+    last: AtomicU64,
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        // Ids need not be secret, only different from those before a restart; without randomness the process id will do.
+        let process = getrandom::u32().unwrap_or_else(|_| std::process::id());
+        Self { process, last: AtomicU64::new(0) }
+    }
+}
+
+impl RequestIds {
+    pub(crate) fn next(&self) -> RequestId {
+        RequestId { process: self.process, request: self.last.fetch_add(1, Ordering::Relaxed).saturating_add(1) }
+    }
+}
+
+/// Writes the request's id and the security headers, and forbids keeping what did not say otherwise.
+pub(crate) fn seal(headers: &mut HeaderMap, id: &RequestId) {
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    let id = HeaderValue::try_from(id.to_string()).expect("hexadecimal digits and a dash");
+    headers.insert(HeaderName::from_static(REQUEST_ID), id);
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
@@ -66,14 +108,20 @@ fn canonical(name: &str) -> String {
 }
 
 /// May this request go on to its route?
-pub(crate) fn check<B>(request: &Request<B>, names: &HostNames) -> Result<(), ApiError> {
+pub(crate) fn check<B>(request: &Request<B>, names: &HostNames, surface: &Surface) -> Result<(), ApiError> {
     let (uri, headers) = (request.uri(), request.headers());
     if target_bytes(uri) > TARGET_BYTES_MAX {
         let message = format!("the request target is longer than {TARGET_BYTES_MAX} bytes");
         return Err(ApiError::new(StatusCode::URI_TOO_LONG, "target_too_long", message));
     }
+    // `CONNECT host:port` and `OPTIONS *` are for proxies and whole servers.
+    if !uri.path().starts_with('/') {
+        return Err(ApiError::bad_request("bad_target", "a request target begins with a slash"));
+    }
     check_host(uri, headers, names)?;
-    if request.method() == Method::POST {
+    surface.check(request.method(), uri.path())?;
+    // Nothing is changed by a GET, so only the others could be misused by another site's page.
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         check_sender(headers, names)?;
     }
     Ok(())
@@ -101,7 +149,9 @@ fn check_host(uri: &Uri, headers: &HeaderMap, names: &HostNames) -> Result<(), A
 fn check_sender(headers: &HeaderMap, names: &HostNames) -> Result<(), ApiError> {
     let own_origin = |origin: &HeaderValue| {
         let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-        uri.is_some_and(|uri| uri.authority().is_some_and(|authority| names.allows(authority.as_str())))
+        let ours = |uri: Uri| uri.authority().is_some_and(|authority| names.allows(authority.as_str()));
+        // An origin has a scheme; without one, what is before the colon could be read as a host.
+        uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https"))).is_some_and(ours)
     };
     let own_site = |site: &HeaderValue| site == "same-origin" || site == "none";
     let origin_ok = headers.get(header::ORIGIN).is_none_or(own_origin);

@@ -53,6 +53,15 @@ pub trait History: Send + Sync + 'static {
         before: Option<Before>,
         limit: usize,
     ) -> Result<Vec<dto::Transaction>, HistoryError>;
+    /// What proves a ledger's value; `None` if there is no such ledger.
+    fn proof(&self, sequence: u64) -> Result<Option<dto::Proof>, HistoryError>;
+    /// Up to `limit` keys of an account's data entries above `after`, ascending; `None` if there is no such account.
+    fn data_keys(
+        &self,
+        account: AccountId,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Option<Vec<Vec<u8>>>, HistoryError>;
     /// The value of a data entry.
     fn data(&self, account: AccountId, key: &[u8]) -> Result<Option<Vec<u8>>, HistoryError>;
 }
@@ -86,7 +95,14 @@ impl Reads {
             .await
         };
         let finished = tokio::time::timeout(READ_TIMEOUT, work).await.map_err(|_| busy())?;
-        let result = finished.map_err(|_| ApiError::unavailable("store", "reading the store was interrupted"))?;
+        // The read panicked, or the server is stopping.
+        let result = finished.map_err(|error| {
+            if error.is_panic() {
+                ApiError::internal()
+            } else {
+                ApiError::unavailable("stopping", "the node is stopping")
+            }
+        })?;
         Ok(result?)
     }
 }

@@ -5,16 +5,21 @@
 
 pub mod admin;
 mod assets;
+mod bare;
 mod convert;
 pub mod dto;
+mod endpoints;
 mod error;
 mod events;
 mod gate;
 mod history;
+mod proof;
 mod quorum;
+mod rates;
 mod routes;
 mod seats;
 mod server;
+mod slots;
 mod stall;
 mod submit;
 #[cfg(test)]
@@ -22,12 +27,15 @@ pub(crate) mod tests;
 mod view;
 
 pub use convert::{account, event_of, ledger, submit_outcome, transaction};
+pub use endpoints::{ENDPOINTS, Endpoint};
 pub use error::ApiError;
-pub use events::{BACKFILL_MAX, Event, Events, STREAMS_MAX};
+pub use events::{BACKFILL_MAX, Event, Events};
 pub use gate::{HostNames, TARGET_BYTES_MAX};
 pub use history::{Before, History, HistoryError};
+pub use proof::proof;
 pub use routes::PAGE_MAX;
 pub use server::HttpHandle;
+pub use slots::{SlotTrace, Slots, Step, Timeouts};
 pub use submit::{Refusal, Request, Submission, SubmitOutcome, WAIT_MAX_MS};
 pub use view::{
     Identity, KnownNode, LastClosed, NodeName, NodeView, OpenSlot, Peer, Phase, Published, Standing, SyncState,
@@ -37,6 +45,7 @@ pub use view::{
 use crate::key::NetworkId;
 use crate::telemetry::Metrics;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,15 +60,25 @@ pub struct HttpConfig {
     pub limits: Limits,
 }
 
-/// Bounds on connections.
-#[derive(Clone, Copy, Debug)]
+/// What clients may ask of the server. The operator's part of it is `[http_limits]` in the configuration file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Connections at the same time; more wait.
     pub connections: usize,
     /// Connections from one address that is not loopback; more are closed.
     pub connections_per_address: usize,
+    /// Event streams at the same time; one more is answered 503.
+    pub event_streams: usize,
+    /// Requests one address may make in a second, after twice as many at once.
+    pub requests_per_second: NonZeroU32,
+    /// Submissions among them.
+    pub submissions_per_second: NonZeroU32,
+    /// Do these rates hold for loopback addresses too?
+    pub limit_loopback: bool,
     /// How long a client may take to send a request's head, and stay idle between two.
     pub header_read: Duration,
+    /// How long a client may take to send a request's body.
+    pub body_read: Duration,
     /// How long a client may take nothing of what is written to it.
     pub write: Duration,
 }
@@ -69,7 +88,12 @@ impl Default for Limits {
         Self {
             connections: 256,
             connections_per_address: 32,
-            header_read: Duration::from_secs(15),
+            event_streams: 64,
+            requests_per_second: NonZeroU32::new(50).expect("not zero"),
+            submissions_per_second: NonZeroU32::new(20).expect("not zero"),
+            limit_loopback: false,
+            header_read: Duration::from_secs(10),
+            body_read: Duration::from_secs(10),
             write: Duration::from_secs(30),
         }
     }
@@ -81,6 +105,8 @@ pub struct HttpState {
     pub identity: Identity,
     /// The newest snapshot.
     pub view: Published,
+    /// What happened in the newest slots.
+    pub slots: Slots,
     /// Closed ledgers.
     pub history: Arc<dyn History>,
     /// Questions to consensus; bounded.
@@ -115,8 +141,9 @@ pub enum HttpError {
 pub fn start(config: &HttpConfig, state: HttpState) -> Result<HttpHandle, HttpError> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let reads = history::Reads::new(state.history);
+    let seats = config.limits.event_streams;
     let site = routes::Site {
-        streams: events::Streams::new(state.events.clone(), state.view.clone(), reads.clone()),
+        streams: events::Streams::new(state.events.clone(), state.view.clone(), reads.clone(), seats),
         gateway: submit::Gateway {
             network: NetworkId(state.identity.network),
             requests: state.requests,
@@ -125,12 +152,15 @@ pub fn start(config: &HttpConfig, state: HttpState) -> Result<HttpHandle, HttpEr
         },
         identity: state.identity,
         view: state.view,
+        slots: state.slots,
         metrics: state.metrics,
         events: state.events,
         reads,
+        body_read: config.limits.body_read,
         stop: Stop(stopped),
     };
     let served = server::Served {
+        surface: endpoints::PUBLIC,
         metrics: Arc::clone(&site.metrics),
         stop: site.stop.clone(),
         routes: routes::routes(Arc::new(site)),

@@ -1,11 +1,12 @@
 //! The table of routes: one line each, handlers below.
 
-use crate::http::error::{ApiError, answer, json};
+use crate::http::error::{ApiError, answer, json, json_bytes};
 use crate::http::events::{self, Streams};
 use crate::http::history::{Before, Reads};
+use crate::http::slots::Slots;
 use crate::http::submit::{self, Gateway, SubmitQuery};
 use crate::http::view::{Identity, Published, SyncState, stuck_after};
-use crate::http::{Stop, assets, dto, quorum};
+use crate::http::{Stop, assets, dto, quorum, slots};
 use crate::key::{node_from_strkey, node_strkey};
 use crate::ledger::{AccountId, TRANSACTION_BYTES_MAX};
 use crate::telemetry::Metrics;
@@ -13,9 +14,9 @@ use fba_core::Hash;
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use warp::filters::BoxedFilter;
-use warp::http::{HeaderValue, StatusCode, header};
+use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
@@ -28,60 +29,81 @@ const PAGE_DEFAULT: usize = 50;
 pub(crate) struct Site {
     pub(crate) identity: Identity,
     pub(crate) view: Published,
+    pub(crate) slots: Slots,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) reads: Reads,
     pub(crate) streams: Streams,
     pub(crate) gateway: Gateway,
     pub(crate) events: events::Events,
+    pub(crate) body_read: Duration,
     pub(crate) stop: Stop,
 }
 
 type Route = BoxedFilter<(Response,)>;
 
-/// Every route of the server.
+/// The API's own description, as docs/openapi.json has it.
+const OPENAPI: &str = include_str!("../../../docs/openapi.json");
+
+/// Every route of the server. `endpoints.rs` says which addresses and methods reach them.
 pub(crate) fn routes(site: Arc<Site>) -> Route {
-    let with = move || {
-        let site = Arc::clone(&site);
-        warp::any().map(move || Arc::clone(&site))
-    };
-    let node = warp::path!("v1" / "node").and(warp::get()).and(with()).then(node);
-    let ledgers = warp::path!("v1" / "ledgers").and(warp::get()).and(warp::query()).and(with()).then(ledgers);
-    let ledger = warp::path!("v1" / "ledgers" / String).and(warp::get()).and(with()).then(ledger);
-    let ledger_txs = warp::path!("v1" / "ledgers" / String / "transactions")
-        .and(warp::get())
-        .and(warp::query())
-        .and(with())
-        .then(ledger_transactions);
-    let transaction = warp::path!("v1" / "transactions" / String).and(warp::get()).and(with()).then(transaction);
-    let account = warp::path!("v1" / "accounts" / String).and(warp::get()).and(with()).then(account);
-    let account_txs = warp::path!("v1" / "accounts" / String / "transactions")
-        .and(warp::get())
-        .and(warp::query())
-        .and(with())
-        .then(account_transactions);
-    let data = warp::path!("v1" / "accounts" / String / "data" / String).and(warp::get()).and(with()).then(data);
-    let quorum = warp::path!("v1" / "quorum").and(warp::get()).and(with()).then(quorum_view);
-    let peers = warp::path!("v1" / "peers").and(warp::get()).and(with()).then(peers);
-    let livez = warp::path!("livez").and(warp::get()).map(|| json(StatusCode::OK, &Health { status: "alive" }));
-    let readyz = warp::path!("readyz").and(warp::get()).and(with()).then(readyz);
-    let metrics = warp::path!("metrics").and(warp::get()).and(with()).then(metrics);
-    let list: [Route; 12] = [
-        node.boxed(),
-        ledgers.boxed(),
-        ledger.boxed(),
-        ledger_txs.boxed(),
-        account.boxed(),
-        account_txs.boxed(),
-        data.boxed(),
-        quorum.boxed(),
-        peers.boxed(),
-        livez.boxed(),
-        readyz.boxed(),
-        metrics.boxed(),
-    ];
-    let first = transaction.or(events_route(with())).unify().or(submit_route(with())).unify().boxed();
-    let api = list.into_iter().fold(first, |all, route| all.or(route).unify().boxed());
+    let list = [node_routes(&site), ledger_routes(&site), account_routes(&site), health_routes(&site)];
+    let first = events_route(with(&site)).or(submit_route(with(&site))).unify().boxed();
+    let api = list.into_iter().flatten().fold(first, |all, route| all.or(route).unify().boxed());
     api.or(dashboard()).unify().recover(rejected).unify().boxed()
+}
+
+fn with(site: &Arc<Site>) -> impl Filter<Extract = (Arc<Site>,), Error = Infallible> + Clone + Send + Sync + use<> {
+    let site = Arc::clone(site);
+    warp::any().map(move || Arc::clone(&site))
+}
+
+fn node_routes(site: &Arc<Site>) -> Vec<Route> {
+    let get = || warp::get().and(with(site));
+    vec![
+        warp::path!("v1" / "node").and(get()).then(node).boxed(),
+        warp::path!("v1" / "info").and(get()).then(node).boxed(),
+        warp::path!("v1" / "quorum").and(warp::query()).and(get()).then(quorum_view).boxed(),
+        warp::path!("v1" / "peers").and(get()).then(peers).boxed(),
+        warp::path!("v1" / "slots").and(warp::query()).and(get()).then(slot_list).boxed(),
+        warp::path!("v1" / "slots" / String).and(get()).then(slot).boxed(),
+        warp::path!("v1" / "openapi.json").and(warp::get()).map(openapi).boxed(),
+    ]
+}
+
+fn ledger_routes(site: &Arc<Site>) -> Vec<Route> {
+    let get = || warp::get().and(with(site));
+    let one = || warp::path("v1").and(warp::path("ledgers")).and(warp::path::param::<String>());
+    vec![
+        warp::path!("v1" / "ledgers").and(warp::query()).and(get()).then(ledgers).boxed(),
+        one().and(warp::path::end()).and(get()).then(ledger).boxed(),
+        one().and(warp::path!("transactions")).and(warp::query()).and(get()).then(ledger_transactions).boxed(),
+        one().and(warp::path!("proof")).and(get()).then(ledger_proof).boxed(),
+        warp::path!("v1" / "transactions" / String).and(get()).then(transaction).boxed(),
+    ]
+}
+
+fn account_routes(site: &Arc<Site>) -> Vec<Route> {
+    let get = || warp::get().and(with(site));
+    let one = || warp::path("v1").and(warp::path("accounts")).and(warp::path::param::<String>());
+    vec![
+        one().and(warp::path::end()).and(get()).then(account).boxed(),
+        one().and(warp::path!("transactions")).and(warp::query()).and(get()).then(account_transactions).boxed(),
+        one().and(warp::path!("data")).and(warp::query()).and(get()).then(data_keys).boxed(),
+        one().and(warp::path!("data" / String)).and(get()).then(data).boxed(),
+    ]
+}
+
+fn health_routes(site: &Arc<Site>) -> Vec<Route> {
+    let get = || warp::get().and(with(site));
+    vec![
+        warp::path!("livez").and(warp::get()).map(|| json(StatusCode::OK, &Health { status: "alive" })).boxed(),
+        warp::path!("readyz").and(get()).then(readyz).boxed(),
+        warp::path!("metrics").and(get()).then(metrics).boxed(),
+    ]
+}
+
+fn openapi() -> Response {
+    json_bytes(StatusCode::OK, OPENAPI)
 }
 
 fn events_route(
@@ -102,14 +124,13 @@ fn submit_route(
     warp::path!("v1" / "transactions")
         .and(warp::post())
         .and(warp::query())
-        .and(warp::header::optional("content-type"))
-        .and(warp::header::optional("content-length"))
+        .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .and(with)
-        .then(|query: SubmitQuery, content_type: Option<String>, declared: Option<u64>, body, site: Arc<Site>| async move {
+        .then(|query: SubmitQuery, headers: HeaderMap, body, site: Arc<Site>| async move {
             let result = async {
-                check_content_type(content_type.as_deref())?;
-                let body = submit::read_body(TRANSACTION_BYTES_MAX, declared, body).await?;
+                check_content(&headers)?;
+                let body = submit::read_body(TRANSACTION_BYTES_MAX, declared_length(&headers), body, site.body_read).await?;
                 site.gateway.submit(query, body).await
             };
             result.await.unwrap_or_else(Response::from)
@@ -117,20 +138,30 @@ fn submit_route(
         .boxed()
 }
 
-fn check_content_type(content_type: Option<&str>) -> Result<(), ApiError> {
-    let essence = content_type.and_then(|full| full.split(';').next()).unwrap_or_default();
-    if essence.trim().eq_ignore_ascii_case("application/cbor") {
+/// The body is what it says it is, and is not wrapped in anything.
+fn check_content(headers: &HeaderMap) -> Result<(), ApiError> {
+    let essence = |value: &HeaderValue| value.to_str().ok().and_then(|full| full.split(';').next()).map(str::to_owned);
+    let kind = headers.get(header::CONTENT_TYPE).and_then(essence).unwrap_or_default();
+    let is_cbor = kind.trim().eq_ignore_ascii_case("application/cbor");
+    let is_plain = headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
+    if is_cbor && is_plain {
         return Ok(());
     }
-    let message = "send the signed bytes of the transaction as application/cbor";
+    let message = "send the signed bytes of the transaction as application/cbor, without a Content-Encoding";
     Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_cbor", message))
+}
+
+/// hyper has checked that it is a number, and refused two that differ.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Everything outside the API is the dashboard's.
 fn dashboard() -> Route {
     warp::path::full()
         .and_then(|path: warp::path::FullPath| async move {
-            let is_api = path.as_str() == "/v1" || path.as_str().starts_with("/v1/");
+            // Reached only if an address is in the table and has no route.
+            let is_api = path.as_str().starts_with("/v1/");
             if is_api { Err(warp::reject::not_found()) } else { Ok(path) }
         })
         .and(warp::get())
@@ -141,22 +172,15 @@ fn dashboard() -> Route {
 
 /// What no route took.
 async fn rejected(rejection: Rejection) -> Result<Response, Infallible> {
-    if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
-        let message = "this address does not take that method; docs/http.md lists them";
-        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
-        return Ok(error.into());
-    }
     if rejection.find::<warp::reject::InvalidQuery>().is_some() {
         return Ok(ApiError::bad_request("bad_query", "the query has an unknown or malformed parameter").into());
     }
     if let Some(bad) = rejection.find::<warp::reject::InvalidHeader>() {
         return Ok(ApiError::bad_request("bad_header", format!("the header {} is malformed", bad.name())).into());
     }
-    if rejection.is_not_found() {
-        return Ok(ApiError::not_found("there is nothing at this address; docs/http.md lists what there is").into());
-    }
+    // Addresses and methods were checked before: our own mistake.
     tracing::error!(?rejection, "an HTTP request was rejected without a reason");
-    Ok(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed to answer").into())
+    Ok(ApiError::internal().into())
 }
 
 #[derive(serde::Serialize)]
@@ -298,6 +322,17 @@ async fn ledger_transactions(text: String, places: Places, site: Arc<Site>) -> R
     answer(result.await)
 }
 
+async fn ledger_proof(text: String, site: Arc<Site>) -> Response {
+    let result = async {
+        let sequence = find_ledger(&site, &text).await?.sequence;
+        let found = site.reads.run(move |history| history.proof(sequence)).await?;
+        let proof = found.ok_or_else(|| ApiError::not_found("no such ledger is closed here"))?;
+        let identity = &site.identity;
+        Ok(dto::LedgerProof { network: identity.network.to_string(), node: node_strkey(identity.node), proof })
+    };
+    answer(result.await)
+}
+
 async fn transaction(text: String, site: Arc<Site>) -> Response {
     let result = async { site.gateway.status(parse_hash(&text)?).await };
     result.await.unwrap_or_else(Response::from)
@@ -326,6 +361,26 @@ async fn account_transactions(text: String, page: Page<String>, site: Arc<Site>)
 fn parse_before(text: &str) -> Result<Before, ApiError> {
     let pair = text.split_once('-').and_then(|(ledger, index)| Some((ledger.parse().ok()?, index.parse().ok()?)));
     pair.ok_or_else(|| ApiError::bad_request("bad_query", "before is LEDGER-INDEX of the last transaction seen"))
+}
+
+/// `?limit=&after=`: keys in the order of their bytes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+async fn data_keys(account: String, page: Keys, site: Arc<Site>) -> Response {
+    let result = async {
+        let (id, limit) = (parse_account(&account)?, limit_of(page.limit)?);
+        let bad_after = |_| ApiError::bad_request("bad_query", "after is the hex of the last key seen");
+        let after = page.after.map(hex::decode).transpose().map_err(bad_after)?;
+        let found = site.reads.run(move |history| history.data_keys(id, after.as_deref(), limit)).await?;
+        let keys = found.ok_or_else(|| ApiError::not_found(format!("there is no account {account}")))?;
+        Ok(dto::DataKeys { account, keys: keys.iter().map(|key| dto::Bytes::from(&**key)).collect() })
+    };
+    answer(result.await)
 }
 
 async fn data(account: String, key: String, site: Arc<Site>) -> Response {
@@ -358,8 +413,38 @@ fn hex_byte(high: u8, low: u8) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-async fn quorum_view(site: Arc<Site>) -> Response {
-    json(StatusCode::OK, &quorum::quorum(&site.identity, &site.view.load()))
+/// `?transitive=`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuorumQuery {
+    #[serde(default)]
+    transitive: bool,
+}
+
+async fn quorum_view(query: QuorumQuery, site: Arc<Site>) -> Response {
+    let view = site.view.load();
+    if query.transitive {
+        return json(StatusCode::OK, &quorum::transitive(&site.identity, &view));
+    }
+    json(StatusCode::OK, &quorum::quorum(&site.identity, &view))
+}
+
+/// `?limit=`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+async fn slot_list(query: Limit, site: Arc<Site>) -> Response {
+    answer(limit_of(query.limit).map(|limit| slots::list(&site.slots, limit)))
+}
+
+async fn slot(text: String, site: Arc<Site>) -> Response {
+    let bad = |_| ApiError::bad_request("bad_slot", "name a slot by its number, or `latest`");
+    let wanted = if text == "latest" { Ok(None) } else { text.parse().map(Some).map_err(bad) };
+    let missing = || ApiError::not_found("no such slot is kept: /v1/slots lists those that are");
+    answer(wanted.and_then(|slot| slots::find(&site.slots, slot).ok_or_else(missing)))
 }
 
 async fn peers(site: Arc<Site>) -> Response {

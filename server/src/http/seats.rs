@@ -10,6 +10,7 @@ type Counts = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 /// All seats.
 pub(crate) struct Seats {
     all: Arc<Semaphore>,
+    count: u32,
     per_address: usize,
     counts: Counts,
 }
@@ -23,7 +24,13 @@ pub(crate) struct Seat {
 
 impl Seats {
     pub(crate) fn new(all: usize, per_address: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(all)), per_address, counts: Counts::default() }
+        let count = u32::try_from(all).unwrap_or(u32::MAX);
+        Self { all: Arc::new(Semaphore::new(all)), count, per_address, counts: Counts::default() }
+    }
+
+    /// Waits until nobody is connected any more.
+    pub(crate) async fn all_left(&self) {
+        drop(self.all.acquire_many(self.count).await.expect("the semaphore is never closed"));
     }
 
     /// Waits for a free seat.

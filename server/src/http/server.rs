@@ -4,30 +4,38 @@
 //! off; so connections are accepted here and the routes are served as a hyper service. HTTP/1.1 only: the API gains
 //! nothing from multiplexing, and what is not there cannot be attacked.
 
-use crate::http::gate::{self, HostNames};
+use crate::http::bare::{self, Dressed};
+use crate::http::endpoints::Surface;
+use crate::http::error::ApiError;
+use crate::http::gate::{self, HostNames, RequestIds};
+use crate::http::rates::Rates;
 use crate::http::seats::{Seat, Seats};
 use crate::http::stall::WriteDeadline;
 use crate::http::{HttpConfig, HttpError, Limits, Stop};
+use crate::runtime;
 use crate::telemetry::{HttpLabels, Metrics};
-use futures::future::select;
+use futures::FutureExt;
+use futures::future::{Either, select};
+use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener as StdListener};
-use std::pin::pin;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
+use tracing::Instrument;
 use warp::filters::BoxedFilter;
 use warp::http::{Method, Request};
 use warp::reply::Response;
 
 /// Threads that answer requests.
 const THREADS: usize = 2;
-/// Largest block of request headers; hyper answers 431 to a larger one.
+/// Largest block of request headers; a larger one is answered 431.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
 /// Most request headers.
 const HEADERS_MAX: usize = 64;
@@ -35,6 +43,8 @@ const HEADERS_MAX: usize = 64;
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait after the operating system refused a connection, typically for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Longest part of a path in the log.
+const PATH_LOGGED_MAX: usize = 200;
 
 /// A running server.
 #[derive(Debug)]
@@ -61,8 +71,10 @@ impl HttpHandle {
     }
 }
 
-/// What is served: by which routes, until when.
+/// What is served: where, by which routes, until when.
 pub(crate) struct Served {
+    /// The addresses there are. Nothing else reaches the routes.
+    pub(crate) surface: Surface,
     pub(crate) routes: BoxedFilter<(Response,)>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: Stop,
@@ -78,16 +90,12 @@ pub(crate) fn start(
     let listener = StdListener::bind(config.listen).map_err(bind)?;
     listener.set_nonblocking(true).map_err(bind)?;
     let local_addr = listener.local_addr().map_err(bind)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("web")
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(HttpError::Threads)?;
+    let runtime = runtime::web_runtime(THREADS).map_err(HttpError::Threads)?;
     let server = Server {
         names: HostNames::new(local_addr, &config.names),
         limits: config.limits,
+        rates: Rates::new(&config.limits),
+        ids: Arc::default(),
         service,
     };
     let thread = std::thread::Builder::new().name("web-main".to_owned()).spawn(move || {
@@ -100,6 +108,8 @@ pub(crate) fn start(
 struct Server {
     names: HostNames,
     limits: Limits,
+    rates: Rates,
+    ids: Arc<RequestIds>,
     service: Served,
 }
 
@@ -109,24 +119,23 @@ impl Server {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "the HTTP listener cannot be used"),
         };
-        let graceful = GracefulShutdown::new();
+        let seats = Seats::new(self.limits.connections, self.limits.connections_per_address);
         // Either side ends it; only the signal ever does.
-        select(pin!(self.accept_all(&listener, &graceful)), pin!(self.service.stop.clone().wait())).await.factor_first();
+        select(pin!(self.accept_all(&listener, &seats)), pin!(self.service.stop.clone().wait())).await.factor_first();
         drop(listener);
-        if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(GRACE, seats.all_left()).await.is_err() {
             tracing::warn!("HTTP requests were cut off: they took longer than {} s to finish", GRACE.as_secs());
         }
     }
 
-    async fn accept_all(self: &Arc<Self>, listener: &TcpListener, graceful: &GracefulShutdown) {
-        let seats = Seats::new(self.limits.connections, self.limits.connections_per_address);
+    async fn accept_all(self: &Arc<Self>, listener: &TcpListener, seats: &Seats) {
         loop {
             // No seat, no accept: whoever comes waits in the kernel's bounded backlog.
             let seat = seats.any().await;
             match listener.accept().await {
                 Ok((stream, from)) => {
                     if let Some(seat) = seats.of_address(seat, from.ip()) {
-                        self.serve(stream, seat, graceful);
+                        self.serve(stream, from.ip(), seat);
                     }
                 }
                 Err(error) => {
@@ -137,7 +146,7 @@ impl Server {
         }
     }
 
-    fn serve(self: &Arc<Self>, stream: TcpStream, seat: Seat, graceful: &GracefulShutdown) {
+    fn serve(self: &Arc<Self>, stream: TcpStream, from: IpAddr, seat: Seat) {
         // Small answers leave at once; failing to ask for that costs only time.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
@@ -145,43 +154,82 @@ impl Server {
         let server = Arc::clone(self);
         let service = service_fn(move |request| {
             let server = Arc::clone(&server);
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
+            async move { Ok::<_, Infallible>(server.answer(from, request).await) }
         });
-        let io = TokioIo::new(WriteDeadline::new(stream, self.limits.write));
-        let connection = hyper::server::conn::http1::Builder::new()
+        let io = TokioIo::new(Dressed::new(WriteDeadline::new(stream, self.limits.write), Arc::clone(&self.ids)));
+        let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_read)
             .max_header_size(HEADER_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .max_buf_size(4 * HEADER_BYTES_MAX)
             .serve_connection(io, service);
-        let connection = graceful.watch(connection);
-        let metrics = Arc::clone(&self.service.metrics);
+        let server = Arc::clone(self);
         tokio::spawn(async move {
-            metrics.http_connections.inc();
-            if let Err(error) = connection.await {
+            server.service.metrics.http_connections.inc();
+            let outcome = match select(&mut connection, pin!(server.service.stop.clone().wait())).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(((), _)) => {
+                    Pin::new(&mut connection).graceful_shutdown();
+                    (&mut connection).await
+                }
+            };
+            if let Err(error) = outcome {
                 tracing::debug!(%error, "an HTTP connection ended early");
+                let parts = connection.into_parts();
+                // Idle connections end in silence; whoever began a request is told.
+                if error.is_timeout() && !parts.read_buf.is_empty() {
+                    server.say_too_slow(&parts.io.into_inner().into_inner().into_inner());
+                }
             }
-            metrics.http_connections.dec();
+            server.service.metrics.http_connections.dec();
             drop(seat);
         });
     }
 
-    async fn answer(&self, mut request: Request<hyper::body::Incoming>) -> Response {
-        let mut response = match gate::check(&request, &self.names) {
-            Err(error) => error.into(),
-            Ok(()) => {
-                // hyper leaves the body out of the answer to a HEAD.
-                if request.method() == Method::HEAD {
-                    *request.method_mut() = Method::GET;
-                }
-                let routes = TowerToHyperService::new(warp::service(self.service.routes.clone()));
-                routes.call(request).await.unwrap_or_else(|never| match never {})
-            }
-        };
-        gate::seal(response.headers_mut());
-        let labels = HttpLabels { status_class: response.status().as_u16() / 100 };
-        self.service.metrics.http_requests.get_or_create(&labels).inc();
+    /// The last word on a connection, if it can be said at once.
+    fn say_too_slow(&self, stream: &TcpStream) {
+        self.count(408);
+        if let Err(error) = stream.try_write(&bare::too_slow(&self.ids)) {
+            tracing::debug!(%error, "a slow client was not told why it was cut off");
+        }
+    }
+
+    async fn answer(&self, from: IpAddr, request: Request<hyper::body::Incoming>) -> Response {
+        let (id, begun) = (self.ids.next(), Instant::now());
+        let method = request.method().clone();
+        let path: String = request.uri().path().chars().take(PATH_LOGGED_MAX).collect();
+        let span = tracing::error_span!("http", request = %id);
+        // A handler's panic is answered; a panic of any other thread ends the process (cli/run.rs).
+        let routed = AssertUnwindSafe(self.routed(from, request)).catch_unwind().instrument(span.clone());
+        let mut response = routed.await.unwrap_or_else(|_| ApiError::internal().into());
+        gate::seal(response.headers_mut(), &id);
+        let status = response.status().as_u16();
+        span.in_scope(
+            || tracing::debug!(%from, %method, path, status, took_ms = begun.elapsed().as_millis(), "answered"),
+        );
+        self.count(status);
         response
+    }
+
+    async fn routed(&self, from: IpAddr, mut request: Request<hyper::body::Incoming>) -> Response {
+        let checked = self
+            .rates
+            .check(from, request.method() == Method::POST)
+            .and_then(|()| gate::check(&request, &self.names, &self.service.surface));
+        if let Err(error) = checked {
+            return error.into();
+        }
+        // hyper leaves the body out of the answer to a HEAD.
+        if request.method() == Method::HEAD {
+            *request.method_mut() = Method::GET;
+        }
+        let routes = TowerToHyperService::new(warp::service(self.service.routes.clone()));
+        routes.call(request).await.unwrap_or_else(|never| match never {})
+    }
+
+    fn count(&self, status: u16) {
+        let labels = HttpLabels { status_class: status / 100 };
+        self.service.metrics.http_requests.get_or_create(&labels).inc();
     }
 }

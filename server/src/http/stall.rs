@@ -19,6 +19,10 @@ impl<S> WriteDeadline<S> {
         Self { inner, limit, stalled: None }
     }
 
+    pub(crate) fn into_inner(self) -> S {
+        self.inner
+    }
+
     /// Passes on what a write came to; starts, checks or forgets the deadline.
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T>>) -> Poll<Result<T>> {
         if written.is_ready() {

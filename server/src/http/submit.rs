@@ -20,8 +20,6 @@ use std::time::Duration;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-/// How long the body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long consensus may take to take a question from its queue.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// `timeout_ms` if none is given.
@@ -239,6 +237,7 @@ pub(crate) async fn read_body<B: Buf>(
     most: usize,
     declared: Option<u64>,
     body: impl Stream<Item = Result<B, warp::Error>>,
+    limit: Duration,
 ) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("the body has at most {most} bytes here");
@@ -259,6 +258,6 @@ pub(crate) async fn read_body<B: Buf>(
         }
         Ok(bytes.freeze())
     };
-    let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than ten seconds");
-    tokio::time::timeout(BODY_TIMEOUT, all).await.map_err(late)?
+    let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the request's body took too long to arrive");
+    tokio::time::timeout(limit, all).await.map_err(late)?
 }

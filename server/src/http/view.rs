@@ -141,6 +141,18 @@ impl Phase {
     }
 }
 
+/// The phase of an open slot, from the core's state of it.
+pub(crate) fn phase_of(state: Option<&fba_core::SlotState>) -> Phase {
+    let Some(state) = state else { return Phase::Idle };
+    match state.phase {
+        fba_core::Phase::Prepare if state.ballot.is_some() => Phase::Prepare,
+        fba_core::Phase::Prepare if state.nomination_round > 0 => Phase::Nominate,
+        fba_core::Phase::Prepare => Phase::Idle,
+        fba_core::Phase::Confirm => Phase::Confirm,
+        fba_core::Phase::Externalize => Phase::Externalize,
+    }
+}
+
 /// What this node knows about another (or itself).
 #[derive(Clone, Debug)]
 pub struct KnownNode {

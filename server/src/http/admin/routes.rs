@@ -2,7 +2,9 @@
 
 use super::token::Guard;
 use super::{AdminState, PREFIX, dto};
+use crate::http::endpoints::{Endpoint, Surface, get, post, put};
 use crate::http::error::{ApiError, json};
+use crate::http::routes::declared_length;
 use crate::http::submit::{read_body, stopping};
 use crate::key::node_from_strkey;
 use bytes::{Buf, Bytes};
@@ -10,24 +12,29 @@ use fba_core::NodeId;
 use futures::Stream;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use warp::path::FullPath;
 use warp::reply::Response;
 
-/// Every route: method, and path after [`PREFIX`]; `{…}` stands for one segment.
-pub const ROUTES: [(&str, &str); 5] = [
-    ("GET", "peers"),
-    ("POST", "peers/{node}/drop"),
-    ("GET", "log"),
-    ("PUT", "log"),
-    ("POST", "shutdown"),
+/// Every address of the admin side.
+pub const ENDPOINTS: [Endpoint; 5] = [
+    get("/admin/v1/peers"),
+    post("/admin/v1/peers/{node}/drop"),
+    get("/admin/v1/log"),
+    put("/admin/v1/log"),
+    post("/admin/v1/shutdown"),
 ];
+
+/// There is nothing else: no pages, no files.
+pub(super) const ADMIN: Surface = Surface { endpoints: &ENDPOINTS, reserved: &[""] };
 
 /// No question of the admin side is longer.
 const BODY_BYTES_MAX: usize = 4 * 1024;
+/// How long one may take to arrive.
+const BODY_READ: Duration = Duration::from_secs(5);
 /// Longest reason an operator may give.
 const REASON_CHARS_MAX: usize = 200;
 
@@ -42,7 +49,6 @@ struct Asked {
     method: Method,
     path: FullPath,
     headers: HeaderMap,
-    declared: Option<u64>,
 }
 
 /// One filter for all: who is let in is decided before anything else is looked at.
@@ -55,8 +61,7 @@ pub(super) fn routes(site: Site) -> BoxedFilter<(Response,)> {
         .then(move |method, path, headers: HeaderMap, body| {
             let site = Arc::clone(&site);
             async move {
-                let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-                let asked = Asked { method, path, headers, declared: length };
+                let asked = Asked { method, path, headers };
                 let answer: Result<Response, ApiError> = site.answer(&asked, body).await;
                 answer.unwrap_or_else(refusal)
             }
@@ -90,14 +95,15 @@ impl Site {
         if matches!(asked.method, Method::POST | Method::PUT) {
             is_json(&asked.headers)?;
         }
-        let body = read_body(BODY_BYTES_MAX, asked.declared, body).await?;
+        let body = read_body(BODY_BYTES_MAX, declared_length(&asked.headers), body, BODY_READ).await?;
         match (asked.method.as_str(), segments.as_slice()) {
             ("GET", ["peers"]) => Ok(self.peers()),
             ("POST", ["peers", node, "drop"]) => self.drop_peer(node, &parse(&body)?),
             ("GET", ["log"]) => self.log(),
             ("PUT", ["log"]) => self.set_log(&parse(&body)?),
             ("POST", ["shutdown"]) => self.shutdown(&parse(&body)?),
-            _ => Err(nowhere(&segments)),
+            // The gate lets nothing through that is not in the table.
+            _ => Err(ApiError::internal()),
         }
     }
 
@@ -200,21 +206,4 @@ fn done(what: String) -> Response {
 
 fn no_log() -> ApiError {
     ApiError::unavailable("no_log", "this process has not set up a log that can be changed")
-}
-
-/// Nothing there, or not with this method.
-fn nowhere(segments: &[&str]) -> ApiError {
-    let fits = |path: &str| {
-        let wanted: Vec<&str> = path.split('/').collect();
-        wanted.len() == segments.len()
-            && wanted.iter().zip(segments).all(|(wanted, found)| {
-                wanted == found || (wanted.starts_with('{') && !found.is_empty())
-            })
-    };
-    let allowed: Vec<&str> = ROUTES.iter().filter(|(_, path)| fits(path)).map(|(method, _)| *method).collect();
-    if allowed.is_empty() {
-        return ApiError::not_found("there is nothing at this address; docs/http.md lists what there is");
-    }
-    let message = format!("this address takes {}", allowed.join(" and "));
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

@@ -135,7 +135,7 @@ const REFUSED: [Case; 46] = [
     (SHUTDOWN, &[HOST, JSON, AUTH, "Sec-Fetch-Site: same-origin"], "{}", 403),
     (SHUTDOWN, &[HOST, JSON, AUTH, "Sec-Fetch-Site: none"], "{}", 403),
     ("GET /admin/v1/peers", &[HOST, AUTH, "Origin: http://evil.example"], "", 403),
-    ("OPTIONS /admin/v1/shutdown", &[HOST, "Origin: http://evil.example", "Access-Control-Request-Method: POST"], "", 403),
+    ("OPTIONS /admin/v1/shutdown", &[HOST, "Origin: http://evil.example", "Access-Control-Request-Method: POST"], "", 405),
     // What a form or a page can send without asking
     (SHUTDOWN, &[HOST, AUTH], "{}", 415),
     (SHUTDOWN, &[HOST, AUTH, "Content-Type: text/plain"], "{}", 415),
@@ -174,8 +174,7 @@ fn nobody_changes_the_node_without_the_token_or_through_a_browser() {
         }
         assert!(!answer.text().contains(admin.token.digits()) && !answer.head.contains(admin.token.digits()));
         assert!(answer.header("access-control-allow-origin").is_none(), "{what}");
-        assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{what}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
+        assert!(answer.has_all_headers(), "{what}: {}", answer.head);
         assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{what}");
     }
     assert_eq!(admin.changes(), 0);
