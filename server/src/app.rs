@@ -18,6 +18,8 @@ use crate::telemetry::{LogControl, Metrics};
 use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
 use fba_core::NodeId;
+use show::Showing;
+use slots::SlotLog;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -183,23 +185,26 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     };
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
     let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone());
-    let (published, slots, events) = (Published::new(consensus.node_view()), Slots::default(), Events::default());
-    let metrics = Arc::new(Metrics::new());
     let identity = identity(config, &genesis);
+    let view = Published::new(consensus.node_view(&identity));
+    let (published, slots, events) = (view, Slots::default(), Events::default());
+    let metrics = Arc::new(Metrics::new());
     let (stop, stopped) = async_channel::bounded(1);
     let state = HttpState {
         identity: identity.clone(),
         view: published.clone(),
         slots: slots.clone(),
         history: Arc::new(consensus.reader()),
-        requests: request_sender,
+        requests: request_sender.clone(),
         events: events.clone(),
         metrics: Arc::clone(&metrics),
     };
     let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: config.http_limits };
     let http = http::start(&http_config, state)?;
+    let shown = identity.clone();
     let state = AdminState {
         identity,
+        requests: request_sender,
         links: Arc::new(links::OverlayLinks::new(&overlay)),
         log: options.log.clone(),
         shutdown: stop.clone(),
@@ -213,7 +218,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         }
     };
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
-    let consensus = consensus.showing(published, slots, events, metrics);
+    let consensus = consensus.showing(Showing::new(published, SlotLog::new(slots), events, metrics, shown));
     let links = Links { votes, payload, requests, stopped };
     let run = move || {
         let outcome = crate::runtime::block_on(consensus.run(links));

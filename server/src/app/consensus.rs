@@ -5,18 +5,18 @@
 
 use super::AppError;
 use super::show::{self, Showing};
-use super::slots::SlotLog;
 use crate::herder::{
-    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, ReadLedgers, Ticket, TicketOutcome,
+    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, OverrideRefused, ReadLedgers, Ticket,
+    TicketOutcome,
 };
-use crate::http::{self, Events, NodeView, Published, Request, Slots, Submission, SubmitOutcome};
+use crate::http::{self, Identity, NodeView, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
 use crate::record::{Record, Recorder};
 use crate::runtime;
 use crate::store::{Reader, Store};
-use crate::telemetry::Metrics;
 use crate::wire::Message;
 use async_channel::{Receiver, Sender};
+use fba_core::SlotIndex;
 use futures::{FutureExt, pin_mut, select_biased};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -97,8 +97,8 @@ impl Consensus {
     }
 
     /// What the node looks like before it runs.
-    pub(super) fn node_view(&self) -> NodeView {
-        NodeView::of(&self.herder.view(self.now()), Vec::new())
+    pub(super) fn node_view(&self, identity: &Identity) -> NodeView {
+        NodeView::of(&self.herder.view(self.now()), identity, Vec::new())
     }
 
     /// Reads of what this thread commits.
@@ -106,8 +106,8 @@ impl Consensus {
         self.reader.clone()
     }
 
-    pub(super) fn showing(mut self, published: Published, slots: Slots, events: Events, metrics: Arc<Metrics>) -> Self {
-        self.showing = Some(Showing::new(published, SlotLog::new(slots), events, metrics));
+    pub(super) fn showing(mut self, showing: Showing) -> Self {
+        self.showing = Some(showing);
         self
     }
 
@@ -122,7 +122,7 @@ impl Consensus {
                 Woken::Stop => break,
                 Woken::Timer => self.store.maintain()?,
                 Woken::Overlay(event) => self.overlay_event(event)?,
-                Woken::Request(request) => self.request(request),
+                Woken::Request(request) => self.request(request)?,
             }
             self.take_what_is_there(&links)?;
             self.carry_out()?;
@@ -152,7 +152,7 @@ impl Consensus {
     fn take_what_is_there(&mut self, links: &Links) -> Result<(), AppError> {
         waiting(&links.votes).try_for_each(|event| self.overlay_event(event))?;
         waiting(&links.payload).try_for_each(|event| self.overlay_event(event))?;
-        waiting(&links.requests).for_each(|request| self.request(request));
+        waiting(&links.requests).try_for_each(|request| self.request(request))?;
         self.wake();
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Consensus {
         Ok(())
     }
 
-    fn request(&mut self, request: Request) {
+    fn request(&mut self, request: Request) -> Result<(), AppError> {
         match request {
             Request::IsPending { hash, reply } => {
                 // Nobody waits any more if this fails.
@@ -205,7 +205,31 @@ impl Consensus {
                 let now = self.now();
                 self.herder.handle(now, Input::Submit { transaction, ticket });
             }
+            Request::OverrideSilence { slot, reply } => {
+                let outcome = self.override_silence(SlotIndex(slot))?;
+                // Nobody waits any more if this fails; the log has it.
+                let _ = reply.try_send(outcome);
+            }
         }
+        Ok(())
+    }
+
+    /// What an operator risked is in the store before any vote follows from it, and in the log.
+    fn override_silence(&mut self, slot: SlotIndex) -> Result<Result<(), OverrideRefused>, AppError> {
+        let now = self.now();
+        let outcome = self.herder.override_silence(now, slot);
+        match &outcome {
+            Ok(()) => {
+                self.store.note_override(slot, now.unix_ms)?;
+                tracing::warn!(
+                    %slot,
+                    "an operator ended the silence after a loss of votes: if this key voted in this slot before, it may \
+                     contradict itself now, and the network can fork"
+                );
+            }
+            Err(refused) => tracing::warn!(%slot, %refused, "resuming votes was refused"),
+        }
+        Ok(outcome)
     }
 
     /// Carries out what the inputs so far ask for, in the order that keeps votes durable before they leave.

@@ -3,7 +3,7 @@
 use super::consensus::unix_ms;
 use super::slots::SlotLog;
 use crate::herder::{ClosedSummary, Herder, Notice, Now};
-use crate::http::{self, Events, NodeView, Published};
+use crate::http::{self, Events, Identity, NodeView, Published, SyncState};
 use crate::key::node_strkey;
 use crate::overlay::{Overlay, PeerInfo};
 use crate::telemetry::Metrics;
@@ -28,14 +28,33 @@ pub(super) struct Showing {
     slots: SlotLog,
     events: Events,
     metrics: Arc<Metrics>,
+    identity: Identity,
+    /// Was the clock warned of?
+    clock_told: bool,
     shown: Option<Instant>,
     phase_told: Option<Instant>,
     last_close: Option<Instant>,
 }
 
 impl Showing {
-    pub(super) fn new(published: Published, slots: SlotLog, events: Events, metrics: Arc<Metrics>) -> Self {
-        Self { published, slots, events, metrics, shown: None, phase_told: None, last_close: None }
+    pub(super) fn new(
+        published: Published,
+        slots: SlotLog,
+        events: Events,
+        metrics: Arc<Metrics>,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            published,
+            slots,
+            events,
+            metrics,
+            identity,
+            clock_told: false,
+            shown: None,
+            phase_told: None,
+            last_close: None,
+        }
     }
 
     /// Takes down what happened, before it is carried out, so that the times are those at which it happened.
@@ -63,6 +82,9 @@ impl Showing {
                 }
                 self.phase_told = Some(now);
             }
+            if matches!(notice, Notice::Sync(_)) {
+                log_sync(&view);
+            }
             if let Some(event) = http::event_of(notice, &view) {
                 self.events.publish(event);
             }
@@ -72,13 +94,14 @@ impl Showing {
     fn note(&mut self, notice: &Notice) {
         match notice {
             Notice::Closed(closed) => self.closed(closed),
-            Notice::Sync(state) => {
-                self.shown = None;
-                tracing::info!(?state, "sync state");
-            }
+            // Logged with its reason once the snapshot has it.
+            Notice::Sync(_) => self.shown = None,
             Notice::Refused { peer, reason } => tracing::debug!(peer = %short(peer), reason, "refused"),
             Notice::Moved(moved) => tracing::trace!(?moved, "rule fired"),
-            Notice::Ticket { .. } | Notice::Phase { .. } | Notice::TimedOut { .. } => {}
+            Notice::Ticket { .. }
+            | Notice::Phase { .. }
+            | Notice::TimedOut { .. }
+            | Notice::SilenceOverridden { .. } => {}
         }
     }
 
@@ -102,12 +125,35 @@ impl Showing {
             return;
         }
         self.shown = Some(now);
-        let view = NodeView::of(&herder.view(at), overlay.peers().iter().map(peer).collect());
+        let view = NodeView::of(&herder.view(at), &self.identity, overlay.peers().iter().map(peer).collect());
+        self.tell_clock(&view);
         self.metrics.peers.set(i64::try_from(view.peers.len()).unwrap_or(i64::MAX));
         self.metrics.queued_transactions.set(i64::try_from(view.queued).unwrap_or(i64::MAX));
-        self.metrics.synced.set(i64::from(view.sync == http::SyncState::Synced));
+        self.metrics.synced.set(i64::from(view.sync == SyncState::Synced));
         self.slots.publish(at, SlotIndex(view.slot.slot), herder);
         self.published.publish(view);
+    }
+
+    /// Once when the clock goes wrong, once when it is right again.
+    fn tell_clock(&mut self, view: &NodeView) {
+        match (&view.clock.warning, self.clock_told) {
+            (Some(warning), false) => tracing::warn!(ahead_ms = view.clock.ahead_ms, "{warning}"),
+            (None, true) => tracing::info!("the clock agrees with the network's again"),
+            (Some(_), true) | (None, false) => {}
+        }
+        self.clock_told = view.clock.warning.is_some();
+    }
+}
+
+/// Good news and what is normal at a start, or something to look into.
+fn log_sync(view: &NodeView) {
+    let (state, reason) = (view.sync.name(), view.reason.as_deref().unwrap_or_default());
+    match view.sync {
+        SyncState::Booting | SyncState::Joining | SyncState::CatchingUp | SyncState::Synced => {
+            tracing::info!(state, reason, "sync state");
+        }
+        SyncState::Stuck | SyncState::Recovering => tracing::warn!(state, reason, "sync state"),
+        SyncState::Diverged => tracing::error!(state, reason, "sync state"),
     }
 }
 

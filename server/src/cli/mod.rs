@@ -7,6 +7,7 @@ pub mod config_check;
 pub mod config_new;
 pub mod config_publish;
 pub mod data;
+pub mod doctor;
 pub mod events;
 pub mod exit;
 pub mod keygen;
@@ -53,6 +54,7 @@ enum Command {
     #[command(subcommand)]
     Network(NetworkCommand),
     Status(status::Args),
+    Doctor(doctor::Args),
     Watch(watch::Args),
     Ledger(ledger::Args),
     Tx(tx::Args),
@@ -116,6 +118,7 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Network(NetworkCommand::Init(args)) => network_init::run(args).map(|()| Exit::Good),
         Command::Network(NetworkCommand::Genesis(args)) => network_genesis::run(args).map(|()| Exit::Good),
         Command::Status(args) => status::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Tx(args) => tx::run(args),

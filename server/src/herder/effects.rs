@@ -2,6 +2,7 @@
 
 use super::fetch::Item;
 use super::statements::Protocol;
+use super::trigger::lateness;
 use super::{Divergence, Herder, Notice, Now, SLOTS_KEPT};
 use crate::ledger::{Closed, LedgerValue};
 use fba_core::{Effect, Hash, Input, Node, Phase, Rule, SlotIndex, Statement, Timer, Value};
@@ -14,6 +15,8 @@ pub(crate) struct OpenSlot {
     pub(crate) index: SlotIndex,
     /// When the ledger before it closed here.
     pub(crate) since: Duration,
+    /// How much later that was than its agreed close time; see [`super::trigger::lateness`].
+    pub(crate) late: Duration,
     pub(crate) timers: BTreeMap<Timer, (Duration, u64)>,
     /// When nomination was opened.
     pub(crate) nominating_since: Option<Duration>,
@@ -37,10 +40,11 @@ pub(crate) struct OwnProposal {
 }
 
 impl OpenSlot {
-    pub(crate) fn new(index: SlotIndex, since: Duration) -> Self {
+    pub(crate) fn new(index: SlotIndex, since: Duration, late: Duration) -> Self {
         Self {
             index,
             since,
+            late,
             timers: BTreeMap::new(),
             nominating_since: None,
             balloting_since: None,
@@ -150,7 +154,8 @@ impl Herder {
         let old = self.open_slot();
         self.scp.close(old);
         let next = SlotIndex(closed.header.sequence).next();
-        self.slot = OpenSlot::new(next, now.monotonic);
+        let late = lateness(now.unix_ms, closed.header.close_time_ms, self.ledger.parameters());
+        self.slot = OpenSlot::new(next, now.monotonic, late);
         self.verdicts.clear();
         self.contrary = super::Statements::default();
         let floor = SlotIndex(next.0.saturating_sub(SLOTS_KEPT));

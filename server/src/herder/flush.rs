@@ -3,6 +3,7 @@
 use super::durability::{Durability, durability};
 use super::restore::RestoredVotes;
 use super::statements::{Entry, Protocol};
+use super::tracking::Stance;
 use super::{
     Batch, Close, ClosedSummary, Commit, Divergence, Herder, Notice, Now, Outgoing, ReadLedgers, SyncState, Vote,
 };
@@ -26,7 +27,7 @@ pub(crate) struct Outbox {
     reads: Vec<ReadLedgers>,
     fatal: Option<Divergence>,
     stopped: bool,
-    last_sync: Option<SyncState>,
+    last_stance: Option<Stance>,
     stored_sets: BTreeSet<Hash>,
     /// Is a close written that is not synced yet?
     close_unsynced: bool,
@@ -250,11 +251,10 @@ impl Herder {
     }
 
     fn note_sync(&mut self, now: Now) {
-        let sync = self.sync_state(now);
-        let kind = self.out.last_sync.as_ref().map(std::mem::discriminant);
-        if kind != Some(std::mem::discriminant(&sync)) {
-            self.out.notices.push(Notice::Sync(sync.clone()));
-            self.out.last_sync = Some(sync);
+        let stance = self.stance(now);
+        if self.out.last_stance != Some(stance) {
+            self.out.last_stance = Some(stance);
+            self.out.notices.push(Notice::Sync(self.sync_state(now)));
         }
     }
 }

@@ -46,6 +46,7 @@ impl Herder {
                 .out
                 .refused(from, format!("a statement of {} names what is no ledger value", signed.statement.node));
         }
+        self.note_clock(now, &signed.statement);
         let (node, floor) = (signed.statement.node, self.open_slot());
         self.admit(now, Entry::heard(signed, from));
         self.book.limit_slots_of(node, floor, AHEAD_PER_NODE);
@@ -92,6 +93,9 @@ impl Herder {
 
     /// Something we said. Nominations may be lost in a crash, and others take from us only what includes them (R5).
     fn own_statement(&mut self, now: Now, entry: Entry) {
+        if self.silence.is_some() {
+            return self.note_echo(entry.signed);
+        }
         if entry.signed.statement.pledge.is_nomination() && entry.slot() == self.open_slot() && self.votes() {
             self.admit(now, entry);
         }

@@ -200,6 +200,11 @@ pub enum Notice {
     },
     /// The sync state changed.
     Sync(SyncState),
+    /// An operator ended the silence after a loss of votes, at the risk of a fork.
+    SilenceOverridden {
+        /// The slot that was open.
+        slot: SlotIndex,
+    },
     /// Something a peer sent was refused.
     Refused {
         /// The peer.
@@ -260,7 +265,10 @@ pub enum SyncState {
     /// Not started yet.
     Booting,
     /// Listening; nothing decided since the start.
-    Joining,
+    Joining {
+        /// What the open slot waits for.
+        waits: Box<Waits>,
+    },
     /// Fetching ledgers it lacks.
     CatchingUp {
         /// The first it lacks.
@@ -274,15 +282,136 @@ pub enum SyncState {
     Stuck {
         /// Seconds since the last close.
         seconds: u64,
-        /// Nodes of our quorum set that say nothing on the open slot.
-        missing: Vec<NodeId>,
-        /// Nodes that speak and whose further loss would block us.
-        closest_v_blocking: Vec<NodeId>,
+        /// What the open slot waits for.
+        waits: Box<Waits>,
     },
     /// Lost its votes: silent until it cannot contradict itself any more.
-    Recovering,
+    Recovering(Recovery),
     /// State differs from the network's: stopped.
     Diverged,
+}
+
+/// What keeps the open slot from closing, seen from our own quorum set and from what was heard.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Waits {
+    /// The slot.
+    pub slot: SlotIndex,
+    /// Where balloting stands here.
+    pub phase: Phase,
+    /// Our nomination round, from 1; 0 before nomination.
+    pub round: u32,
+    /// Our ballot counter, from 1; 0 before the first ballot.
+    pub counter: u32,
+    /// Links that are up.
+    pub peers: usize,
+    /// What is needed next.
+    pub need: Need,
+    /// Who is missing for that. `None`: nobody, it is a matter of time.
+    pub missing: Option<Missing>,
+}
+
+/// What the open slot needs next: the first of these for which our quorum set is not satisfied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// Nodes that say anything about the slot.
+    Heard,
+    /// Nodes that accept a nominated value.
+    Nominated,
+    /// Nodes that ballot at our counter or above.
+    AtCounter,
+    /// Nodes that accept a ballot as prepared.
+    Prepared,
+    /// Nodes that vote to commit.
+    Committing,
+    /// Nodes that accept the commit.
+    Committed,
+    /// The transaction set of the decided value.
+    TxSet(Hash),
+}
+
+/// One level of our quorum set that is not satisfied.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Missing {
+    /// How many members it wants.
+    pub threshold: u32,
+    /// How many it has.
+    pub members: u32,
+    /// How many of those are satisfied.
+    pub heard: u32,
+    /// Every node of this level, for whoever wants to name it.
+    pub validators: Vec<NodeId>,
+    /// Nodes of this level that do not count.
+    pub nodes: Vec<MissingNode>,
+    /// Inner sets that are not satisfied.
+    pub sets: Vec<Missing>,
+}
+
+/// A node that does not count yet, and what it said last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MissingNode {
+    /// The node.
+    pub node: NodeId,
+    /// What it said.
+    pub said: Said,
+}
+
+/// What a node said last, as far as it matters for the open slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Said {
+    /// Nothing that is still known.
+    Nothing,
+    /// Something about an earlier slot only.
+    Earlier(SlotIndex),
+    /// A later slot's statement: it has closed this one.
+    Later(SlotIndex),
+    /// It nominates.
+    Nominates,
+    /// It prepares a ballot with this counter.
+    Prepares(u32),
+    /// It has accepted a commit and confirms it.
+    Confirms,
+    /// It has decided.
+    Externalized,
+    /// It counts, but its own quorum set is not satisfied by those who do.
+    WaitsItself,
+    /// This node itself keeps silent.
+    Silent,
+}
+
+/// How far a node that lost its votes is from voting again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recovery {
+    /// Slots closed by our own slices since the start.
+    pub watched: u32,
+    /// How many it takes.
+    pub wanted: u32,
+    /// It also takes a close time later than this.
+    pub must_pass_ms: u64,
+    /// About how long that will be; `None` while nothing closes or the clock is wrong.
+    pub seconds_left: Option<u64>,
+    /// Our clock is behind the newest agreed close time by so much: it cannot be relied on.
+    pub clock_behind_ms: Option<u64>,
+    /// What the open slot waits for, if it should have closed by now. Perhaps it waits for us.
+    pub waits: Option<Box<Waits>>,
+}
+
+/// Our wall clock beside those of the nodes we listen to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ClockView {
+    /// The median of how far the clocks of recent proposers are ahead of ours; negative: behind. `None` while too few
+    /// have proposed.
+    pub ahead_ms: Option<i64>,
+    /// How many proposers that is from.
+    pub proposers: usize,
+}
+
+/// How many more failures halt us, given who agrees now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum FailAt {
+    /// The smallest further set of nodes whose loss leaves us no slice. Empty: there is none already.
+    Nodes(Vec<NodeId>),
+    /// Nobody else is needed.
+    Never,
 }
 
 /// How a known node stands to our open slot.
@@ -351,4 +480,8 @@ pub struct View {
     pub waiting: usize,
     /// The transitive quorum, nearest first.
     pub nodes: Vec<NodeView>,
+    /// How many more failures halt us.
+    pub fail_at: FailAt,
+    /// Our clock beside the network's.
+    pub clock: ClockView,
 }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod catchup;
+mod clock;
 mod decision;
 mod demands;
 mod driver;
@@ -29,21 +30,24 @@ mod transactions;
 mod trigger;
 mod tx_queue;
 mod view;
+mod waits;
 
 #[cfg(test)]
 mod tests;
 
 pub use durability::{Durability, durability};
 pub use io::{
-    Batch, Close, ClosedSummary, Commit, Divergence, Input, LastClosed, NodeState, NodeView, Notice, Now, Outgoing,
-    ReadLedgers, SyncState, Ticket, TicketOutcome, View, Vote,
+    Batch, ClockView, Close, ClosedSummary, Commit, Divergence, FailAt, Input, LastClosed, Missing, MissingNode, Need,
+    NodeState, NodeView, Notice, Now, Outgoing, ReadLedgers, Recovery, Said, SyncState, Ticket, TicketOutcome, View,
+    Vote, Waits,
 };
-pub use restore::{Restored, Standing};
+pub use restore::{OverrideRefused, Restored, Standing};
 pub use slot_view::SlotView;
 
 use crate::key::Signatures;
 use crate::ledger::Ledger;
 use catchup::CatchUp;
+use clock::Clock;
 use demands::Demands;
 use driver::{LedgerDriver, Verdicts};
 use effects::OpenSlot;
@@ -108,6 +112,7 @@ pub struct Herder {
     demands: Demands,
     catchup: CatchUp,
     tracking: Tracking,
+    clock: Clock,
     out: Outbox,
 }
 
@@ -124,7 +129,7 @@ impl Herder {
             scp: Node::new(local, votes, config.quorum_set.clone()),
             config,
             signatures,
-            slot: OpenSlot::new(SlotIndex(ledger.sequence()).next(), Duration::ZERO),
+            slot: OpenSlot::new(SlotIndex(ledger.sequence()).next(), Duration::ZERO, Duration::ZERO),
             ledger,
             silence,
             forgotten: restored.forgotten,
@@ -142,6 +147,7 @@ impl Herder {
             demands: Demands::default(),
             catchup: CatchUp::default(),
             tracking: Tracking::default(),
+            clock: Clock::default(),
             out: Outbox::default(),
         };
         herder.restore(restored);

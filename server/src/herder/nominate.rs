@@ -26,6 +26,7 @@ impl Herder {
     fn circumstances(&self, now: Now) -> Circumstances {
         Circumstances {
             since_close: now.monotonic.saturating_sub(self.slot.since),
+            late: self.slot.late,
             has_transactions: self.has_new_transactions(),
         }
     }

@@ -466,3 +466,132 @@ fn a_statement_that_found_no_room_for_its_fetch_is_not_forgotten() {
     }
     assert!(asked.contains(&Message::GetTxSet(honest)));
 }
+
+/// Node 1 of four, which has lost its votes.
+fn silent() -> Herder {
+    let lost = Restored { standing: Standing::Lost, ..Restored::default() };
+    let before = herder(Parameters::default());
+    let mut herder = Herder::new(before.config.clone(), Arc::new(StandIn(node(1))), before.ledger, lost);
+    herder.handle(now(0), Input::Start);
+    for peer in [2, 3] {
+        herder.handle(now(0), Input::PeerUp { peer: node(peer) });
+    }
+    let _ = herder.flush(now(0));
+    herder
+}
+
+/// What node 1 itself says in a batch.
+fn own_words(batch: &Batch) -> Vec<&Statement> {
+    let said = |outgoing: &'_ Outgoing| match outgoing {
+        Outgoing::Send { message: Message::Statement(signed), .. } if signed.statement.node == node(1) => true,
+        Outgoing::Send { .. } | Outgoing::DropPeer { .. } => false,
+    };
+    let all = batch.first.iter().chain(&batch.then).filter(|outgoing| said(outgoing));
+    all.filter_map(|outgoing| match outgoing {
+        Outgoing::Send { message: Message::Statement(signed), .. } => Some(&signed.statement),
+        Outgoing::Send { .. } | Outgoing::DropPeer { .. } => None,
+    })
+    .collect()
+}
+
+/// The lost instance was ahead of everybody we hear: it had voted in slot 3 when all of them were in slot 2. Voting two
+/// slots after what peers closed last would contradict it there.
+#[test]
+fn a_node_that_was_ahead_of_all_peers_when_it_lost_its_votes_stays_silent_past_the_slot_it_voted_in() {
+    let mut herder = silent();
+    for _ in 0..20 {
+        close(&mut herder, vec![]);
+        let batch = herder.flush(now(10));
+        assert!(own_words(&batch).is_empty() && batch.commit.is_none_or(|commit| commit.votes.is_empty()));
+        let said: Vec<_> = herder.book.of_slot(herder.open_slot()).map(|entry| entry.signed.statement.node).collect();
+        assert!(!said.contains(&node(1)));
+        // Their clocks run ahead of ours in these tests, by nine seconds a slot: it does not end.
+        assert!(matches!(herder.view(now(10)).sync, SyncState::Recovering(_)), "{:?}", herder.view(now(10)).sync);
+    }
+    let SyncState::Recovering(recovery) = herder.view(now(10)).sync else { panic!("it recovers") };
+    assert_eq!((recovery.watched, recovery.wanted, recovery.seconds_left), (20, 10, None));
+    assert!(recovery.clock_behind_ms.is_some_and(|behind| behind > 100_000), "{recovery:?}");
+}
+
+#[test]
+fn a_silence_is_overridden_only_where_there_is_one_and_only_for_the_open_slot() {
+    let mut voting = herder(Parameters::default());
+    assert_eq!(voting.override_silence(now(10), SlotIndex(2)), Err(OverrideRefused::NotSilent));
+    let mut herder = silent();
+    let other = OverrideRefused::OtherSlot { asked: SlotIndex(3), open: SlotIndex(2) };
+    assert_eq!(herder.override_silence(now(10), SlotIndex(3)), Err(other));
+    assert!(matches!(herder.view(now(10)).sync, SyncState::Recovering(_)), "nothing has changed");
+    let (set, said) = up_to_commit(&herder);
+    herder.handle(now(10), Input::Message { from: node(2), message: Message::TxSet(set) });
+    for (from, signed) in said {
+        assert!(own_words(&hear(&mut herder, from, signed)).is_empty());
+    }
+    assert_eq!(herder.override_silence(now(20), SlotIndex(2)), Ok(()));
+    let batch = herder.flush(now(20));
+    let ballots: Vec<_> = own_words(&batch).into_iter().filter(|said| !said.pledge.is_nomination()).collect();
+    let [Statement { pledge: Pledge::Prepare { ballot, commit, .. }, .. }] = &*ballots else { panic!("{batch:?}") };
+    // R6: nothing is voted to commit where a first ballot may have been forgotten.
+    assert_eq!((ballot.counter, *commit), (2, 0));
+    assert!(batch.notices.iter().any(|notice| matches!(notice, Notice::SilenceOverridden { slot: SlotIndex(2) })));
+    assert_eq!(herder.override_silence(now(30), SlotIndex(2)), Err(OverrideRefused::NotSilent));
+}
+
+#[test]
+fn after_an_override_what_others_still_hold_of_the_lost_votes_is_kept_to() {
+    let mut herder = silent();
+    let (set, said) = up_to_commit(&herder);
+    let quorum_set = herder.config.quorum_set.normalized().hash();
+    // The lost instance had gone on to counter 7.
+    let value = said.first().and_then(|(_, signed)| signed.statement.pledge.values().next().cloned()).unwrap();
+    let ballot = Ballot { counter: 7, value };
+    let pledge = Pledge::Prepare { ballot, prepared: None, prepared_prime: None, commit: 0, high: 0 };
+    let lost = Statement { node: node(1), slot: SlotIndex(2), quorum_set, pledge };
+    let lost = SignedStatement::sign(lost, &StandIn(node(1)));
+    herder.handle(now(10), Input::Message { from: node(2), message: Message::TxSet(set) });
+    let _ = hear(&mut herder, 2, lost.clone());
+    assert_eq!(herder.override_silence(now(20), SlotIndex(2)), Ok(()));
+    let state = herder.scp.slot_state(SlotIndex(2)).unwrap();
+    assert_eq!(state.ballot.map(|ballot| ballot.counter), Some(7));
+    for (from, signed) in said {
+        let batch = hear(&mut herder, from, signed);
+        assert!(
+            own_words(&batch).iter().all(|said| said.pledge.is_nomination() || said.is_newer_than(&lost.statement))
+        );
+    }
+}
+
+#[test]
+fn a_stuck_node_says_who_is_missing_at_which_step_and_what_each_said() {
+    let mut herder = herder(Parameters::default());
+    let (set, said) = up_to_commit(&herder);
+    herder.handle(now(10), Input::Message { from: node(2), message: Message::TxSet(set) });
+    let of_two = said.into_iter().filter(|(from, _)| *from == 2);
+    of_two.for_each(|(from, signed)| drop(hear(&mut herder, from, signed)));
+    let SyncState::Joining { waits } = herder.view(now(100)).sync else { panic!("nothing has closed yet") };
+    assert_eq!((waits.need, waits.peers), (Need::Heard, 2));
+    herder.handle(now(20_000), Input::Wakeup);
+    let _ = herder.flush(now(20_000));
+    let SyncState::Stuck { seconds, waits } = herder.view(now(20_000)).sync else { panic!("it is stuck") };
+    assert_eq!((seconds, waits.slot, waits.need), (20, SlotIndex(2), Need::Heard));
+    let missing = waits.missing.expect("two of four are not enough");
+    assert_eq!((missing.threshold, missing.members), (3, 4));
+    let silent: Vec<_> = missing.nodes.iter().filter(|missing| missing.said == Said::Nothing).collect();
+    assert_eq!(silent.iter().map(|missing| missing.node).collect::<Vec<_>>(), [node(3), node(4)]);
+    // Two waited in vain for the others: what they said is not agreement.
+    assert_eq!(herder.view(now(20_000)).fail_at, FailAt::Nodes(vec![]), "it is halted already");
+}
+
+#[test]
+fn the_clock_is_compared_with_what_others_propose() {
+    let mut herder = herder(Parameters::default());
+    let (slot, previous) = (SlotIndex(2), herder.ledger().header_hash());
+    let quorum_set = herder.config.quorum_set.normalized().hash();
+    for (from, ahead) in [(2, 30_000), (3, 31_000)] {
+        let close_time = now(10).unix_ms + ahead;
+        let value = Proposed::sign(slot, previous, Hash([8; 32]), close_time, &StandIn(node(from))).to_value();
+        let pledge = Pledge::Nominate { voted: vec![value], accepted: vec![] };
+        let statement = Statement { node: node(from), slot, quorum_set, pledge };
+        let _ = hear(&mut herder, from, SignedStatement::sign(statement, &StandIn(node(from))));
+    }
+    assert_eq!(herder.view(now(20)).clock, ClockView { ahead_ms: Some(31_000), proposers: 2 });
+}

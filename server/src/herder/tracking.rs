@@ -2,10 +2,9 @@
 
 use super::statements::Protocol;
 use super::trigger::stuck_after;
-use super::{Herder, Now, SyncState};
+use super::{Herder, Now, Recovery, SyncState};
 use crate::wire::Message;
 use fba_core::{NodeId, SlotIndex};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// An open slot in which we have spoken is spoken of again this often: the cheapest repair there is.
@@ -30,6 +29,18 @@ pub(crate) struct Tracking {
     expire_at: Duration,
     turn: u64,
     useless_queue: Option<u64>,
+}
+
+/// [`SyncState`] without the reasons: cheap to ask at every flush.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stance {
+    Booting,
+    Joining,
+    CatchingUp,
+    Synced,
+    Stuck,
+    Recovering,
+    Diverged,
 }
 
 impl Tracking {
@@ -85,7 +96,7 @@ impl Herder {
     pub(super) fn start(&mut self, now: Now) {
         self.tracking.start(now.monotonic);
         if let Some(silence) = self.silence.as_mut() {
-            silence.since_unix_ms = now.unix_ms;
+            silence.start(now);
         }
         self.slot.since = now.monotonic;
         let slot = self.open_slot();
@@ -182,7 +193,8 @@ impl Herder {
         self.out.send(to, Message::GetScpState { from: self.open_slot().0.saturating_sub(ASK_BACK) });
     }
 
-    fn is_overdue(&self, now: Now) -> bool {
+    /// Should the open slot have closed by now?
+    pub(super) fn is_overdue(&self, now: Now) -> bool {
         now.monotonic.saturating_sub(self.slot.since) >= stuck_after(self.ledger.parameters())
     }
 
@@ -190,38 +202,53 @@ impl Herder {
     pub(super) fn note_watched(&mut self, now: Now, close_time_ms: u64) {
         let slip = self.ledger.parameters().clock_slip_ms;
         if let Some(silence) = self.silence.as_mut()
-            && silence.watched(close_time_ms, slip, now.unix_ms)
+            && silence.watched(now, close_time_ms, slip)
         {
             self.silence = None;
         }
     }
 
+    /// How we stand, with what keeps us from standing better.
     pub(super) fn sync_state(&self, now: Now) -> SyncState {
-        if self.tracking.diverged {
-            SyncState::Diverged
-        } else if !self.tracking.started {
-            SyncState::Booting
-        } else if let Some((from, to)) = self.gap() {
-            SyncState::CatchingUp { from, to }
-        } else if self.is_overdue(now) {
-            self.stuck(now)
-        } else if self.silence.is_some() && self.config.is_validator {
-            SyncState::Recovering
-        } else if self.tracking.synced {
-            SyncState::Synced
-        } else {
-            SyncState::Joining
+        match self.stance(now) {
+            Stance::Diverged => SyncState::Diverged,
+            Stance::Booting => SyncState::Booting,
+            Stance::CatchingUp => {
+                let (from, to) = self.gap().expect("it is a gap that makes a node catch up");
+                SyncState::CatchingUp { from, to }
+            }
+            Stance::Recovering => SyncState::Recovering(self.recovery(now)),
+            Stance::Stuck => {
+                let seconds = now.monotonic.saturating_sub(self.slot.since).as_secs();
+                SyncState::Stuck { seconds, waits: Box::new(self.waits()) }
+            }
+            Stance::Synced => SyncState::Synced,
+            Stance::Joining => SyncState::Joining { waits: Box::new(self.waits()) },
         }
     }
 
-    fn stuck(&self, now: Now) -> SyncState {
-        let speaks: BTreeSet<NodeId> =
-            self.book.of_slot(self.open_slot()).map(|entry| entry.signed.statement.node).collect();
-        let set = self.config.quorum_set.normalized();
-        SyncState::Stuck {
-            seconds: now.monotonic.saturating_sub(self.slot.since).as_secs(),
-            missing: set.nodes().difference(&speaks).copied().collect(),
-            closest_v_blocking: set.closest_v_blocking(&speaks),
+    /// How we stand: the first that applies.
+    pub(super) fn stance(&self, now: Now) -> Stance {
+        if self.tracking.diverged {
+            Stance::Diverged
+        } else if !self.tracking.started {
+            Stance::Booting
+        } else if self.gap().is_some() {
+            Stance::CatchingUp
+        } else if self.silence.is_some() && self.config.is_validator {
+            Stance::Recovering
+        } else if self.is_overdue(now) {
+            Stance::Stuck
+        } else if self.tracking.synced {
+            Stance::Synced
+        } else {
+            Stance::Joining
         }
+    }
+
+    fn recovery(&self, now: Now) -> Recovery {
+        let waits = self.is_overdue(now).then(|| Box::new(self.waits()));
+        let silence = self.silence.as_ref().expect("it is its silence that makes a node recover");
+        silence.recovery(now, self.ledger.parameters(), waits)
     }
 }

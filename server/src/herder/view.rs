@@ -10,8 +10,9 @@ impl Herder {
     #[must_use]
     pub fn view(&self, now: Now) -> View {
         let mut nodes: Vec<NodeView> =
-            self.tracker.nodes().map(|(node, distance)| self.node_view(node, distance)).collect();
+            self.tracker.nodes().map(|(node, distance)| self.node_view(now, node, distance)).collect();
         nodes.sort_by_key(|node| (node.distance, node.id));
+        let agreeing = nodes.iter().filter(|node| node.state == NodeState::Agree).map(|node| node.id).collect();
         View {
             node: self.local,
             is_validator: self.config.is_validator,
@@ -28,27 +29,31 @@ impl Herder {
             peers: self.peers.ids().len(),
             waiting: self.pending.len(),
             nodes,
+            fail_at: self.fail_at(&agreeing),
+            clock: self.clock.view(self.open_slot()),
         }
     }
 
-    fn node_view(&self, id: NodeId, distance: u32) -> NodeView {
+    fn node_view(&self, now: Now, id: NodeId, distance: u32) -> NodeView {
         let last_slot = self.book.last_slot_of(id);
         NodeView {
             id,
             quorum_set: self.tracker.set_of(id).cloned(),
             distance,
-            state: if id == self.local { NodeState::Agree } else { self.node_state(id, last_slot) },
+            state: if id == self.local { NodeState::Agree } else { self.node_state(now, id, last_slot) },
             last_slot,
             value: self.value_of(id, self.open_slot()),
         }
     }
 
-    /// Judged by the last decided slot: what was said of it, or that nothing was.
-    fn node_state(&self, id: NodeId, last_slot: Option<SlotIndex>) -> NodeState {
+    /// Judged by the last decided slot: what was said of it, or that nothing was. When the open slot should have closed
+    /// by now, whoever has said nothing about it is missing, or nodes that failed all at once would seem to agree.
+    fn node_state(&self, now: Now, id: NodeId, last_slot: Option<SlotIndex>) -> NodeState {
         let closed = SlotIndex(self.ledger.sequence());
         let ours = self.value_of(self.local, closed);
         match last_slot {
             None => NodeState::Missing,
+            Some(slot) if slot < self.open_slot() && self.is_overdue(now) => NodeState::Missing,
             Some(slot) if slot.0.saturating_add(2) < closed.0 => NodeState::Missing,
             Some(slot) if slot < closed => NodeState::Delayed,
             Some(_) => match (self.value_of(id, closed), ours) {

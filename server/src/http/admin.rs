@@ -13,6 +13,7 @@ pub use routes::ENDPOINTS;
 pub use token::{TOKEN_BYTES, Token, TokenError};
 
 use super::{HttpConfig, HttpError, HttpHandle, Limits, Stop, server};
+use crate::http::submit::Request;
 use crate::http::view::Identity;
 use crate::telemetry::{LogControl, Metrics};
 use fba_core::NodeId;
@@ -36,6 +37,8 @@ pub struct AdminConfig {
 pub struct AdminState {
     /// What never changes.
     pub identity: Identity,
+    /// Questions to consensus; bounded.
+    pub requests: async_channel::Sender<Request>,
     /// The links.
     pub links: Arc<dyn Links>,
     /// What the log lets through; `None` where the process has no log of ours.

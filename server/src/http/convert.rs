@@ -3,11 +3,11 @@
 use crate::herder::{self, Notice, TicketOutcome};
 use crate::http::dto;
 use crate::http::events::Event;
+use crate::http::explain::{self, Explained};
 use crate::http::submit::{Refusal, SubmitOutcome};
-use crate::http::view::{KnownNode, LastClosed, NodeView, OpenSlot, Peer, Standing, SyncState, phase_of};
-use crate::key::node_strkey;
+use crate::http::view::{Identity, KnownNode, LastClosed, NodeView, OpenSlot, Peer, Phase, Standing, phase_of};
 use crate::ledger::{Account, AccountId, Header, Operation, Outcome, SignedTransaction, TxRejection, TxResult};
-use fba_core::{NodeId, SlotIndex};
+use fba_core::SlotIndex;
 use std::time::Duration;
 
 /// A closed ledger with its counts of transactions.
@@ -107,13 +107,17 @@ pub fn account<'a>(account: &Account, data_keys: impl IntoIterator<Item = &'a [u
 }
 
 impl NodeView {
-    /// The herder's view with the overlay's links beside it.
+    /// The herder's view with the overlay's links beside it, in the words of `identity`.
     #[must_use]
-    pub fn of(view: &herder::View, peers: Vec<Peer>) -> Self {
-        let (sync, reason) = standing(&view.sync);
+    pub fn of(view: &herder::View, identity: &Identity, peers: Vec<Peer>) -> Self {
+        let Explained { sync, reason, waits, recovery } = explain::explained(&view.sync, identity);
         Self {
             sync,
             reason,
+            waits,
+            recovery,
+            quorum: explain::quorum(view, identity),
+            clock: explain::clock(&view.clock, identity),
             ledger: LastClosed {
                 sequence: view.last_closed.sequence,
                 hash: view.last_closed.hash,
@@ -144,44 +148,22 @@ fn known(node: &herder::NodeView) -> KnownNode {
     }
 }
 
+/// Where the slot stands, in the API's words.
 fn open_slot(slot: SlotIndex, state: Option<&fba_core::SlotState>) -> OpenSlot {
     let round = state.map_or(0, |state| state.nomination_round);
     let counter = state.and_then(|state| state.ballot.as_ref()).map_or(0, |ballot| ballot.counter);
     OpenSlot { slot: slot.0, phase: phase_of(state), round, counter }
 }
 
-/// The state, and why, for people.
-fn standing(sync: &herder::SyncState) -> (SyncState, Option<String>) {
-    match sync {
-        herder::SyncState::Booting => (SyncState::Booting, None),
-        herder::SyncState::Joining => (SyncState::Joining, Some("nothing has closed since the start".to_owned())),
-        herder::SyncState::CatchingUp { from, to } => {
-            (SyncState::CatchingUp, Some(format!("fetching ledgers {from} to {to}")))
-        }
-        herder::SyncState::Synced => (SyncState::Synced, None),
-        herder::SyncState::Stuck { seconds, missing, closest_v_blocking } => {
-            (SyncState::Stuck, Some(stuck(*seconds, missing, closest_v_blocking)))
-        }
-        herder::SyncState::Recovering => {
-            let reason = "the node lost its votes: it listens until it cannot contradict itself any more";
-            (SyncState::Recovering, Some(reason.to_owned()))
-        }
-        herder::SyncState::Diverged => {
-            (SyncState::Diverged, Some("this node's ledger is not the network's: it has stopped voting".to_owned()))
-        }
+/// The core prepares from the beginning; for people that begins with the first ballot.
+pub(super) fn phase(phase: fba_core::Phase, round: u32, counter: u32) -> Phase {
+    match phase {
+        fba_core::Phase::Prepare if counter == 0 && round == 0 => Phase::Idle,
+        fba_core::Phase::Prepare if counter == 0 => Phase::Nominate,
+        fba_core::Phase::Prepare => Phase::Prepare,
+        fba_core::Phase::Confirm => Phase::Confirm,
+        fba_core::Phase::Externalize => Phase::Externalize,
     }
-}
-
-fn stuck(seconds: u64, missing: &[NodeId], blocking: &[NodeId]) -> String {
-    let list = |nodes: &[NodeId]| nodes.iter().copied().map(node_strkey).collect::<Vec<_>>().join(", ");
-    let mut text = format!("no ledger closed for {seconds} s");
-    if !missing.is_empty() {
-        text.push_str(&format!("; not heard: {}", list(missing)));
-    }
-    if !blocking.is_empty() {
-        text.push_str(&format!("; heard, and their loss would halt this node: {}", list(blocking)));
-    }
-    text
 }
 
 /// What open streams are told of a notice; `None` for notices that are not for them.
@@ -200,7 +182,11 @@ pub fn event_of(notice: &Notice, view: &NodeView) -> Option<Event> {
         })),
         Notice::Phase { .. } => Some(Event::Phase(dto::Slot::from(&view.slot))),
         Notice::Sync(_) => Some(Event::Sync(dto::Sync::from(view))),
-        Notice::Ticket { .. } | Notice::Moved(_) | Notice::TimedOut { .. } | Notice::Refused { .. } => None,
+        Notice::Ticket { .. }
+        | Notice::Moved(_)
+        | Notice::TimedOut { .. }
+        | Notice::Refused { .. }
+        | Notice::SilenceOverridden { .. } => None,
     }
 }
 

@@ -46,6 +46,50 @@ pub struct Node {
     pub version: String,
     /// The network's parameters.
     pub parameters: Parameters,
+    /// How the nodes of its quorum set stand, and how many more failures halt it.
+    #[serde(default)]
+    pub quorum: QuorumSummary,
+    /// Its clock beside the network's.
+    #[serde(default)]
+    pub clock: Clock,
+}
+
+/// How the nodes of the quorum set stand to this one.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct QuorumSummary {
+    /// How many agree.
+    pub agree: u64,
+    /// How many are behind.
+    pub delayed: u64,
+    /// How many committed to something else.
+    pub disagree: u64,
+    /// How many are not heard.
+    pub missing: u64,
+    /// How many more of them must fail before this node halts; 0: it has halted; `null`: it needs nobody else.
+    pub fail_at: Option<u64>,
+    /// A smallest choice of such nodes.
+    pub fail_with: Vec<NamedNode>,
+}
+
+/// A node with its name.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct NamedNode {
+    /// The node.
+    pub node: String,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// The node's clock beside those of the nodes it listens to.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Clock {
+    /// How far the clocks of recent proposers are ahead of this node's (median, milliseconds; negative: behind);
+    /// `null` while too few have proposed.
+    pub ahead_ms: Option<i64>,
+    /// How many proposers that is from.
+    pub proposers: u64,
+    /// What is wrong and what to do, if the difference is too large.
+    pub warning: Option<String>,
 }
 
 /// The network's parameters.
@@ -79,17 +123,89 @@ impl From<&ledger::Parameters> for Parameters {
 }
 
 /// Does the node follow the network? Also the SSE event `sync`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Sync {
     /// `booting`, `joining`, `catching_up`, `synced`, `stuck`, `recovering` or `diverged`.
     pub state: String,
     /// Why, where that needs words.
     pub reason: Option<String>,
+    /// What the open slot waits for, where that is why.
+    pub waits: Option<Waits>,
+    /// How far a node that lost its votes is from voting again, while it is `recovering`.
+    pub recovery: Option<Recovery>,
+}
+
+/// What keeps the open slot from closing, seen from this node's quorum set.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Waits {
+    /// The slot.
+    pub slot: u64,
+    /// As in [`Slot`].
+    pub phase: String,
+    /// Nomination round, from 1; 0 before nomination.
+    pub round: u32,
+    /// Ballot counter, from 1; 0 before the first ballot.
+    pub counter: u32,
+    /// Links that are up.
+    pub peers: u64,
+    /// What is needed next: nodes that are `heard`, have a value `nominated`, are `at_counter`, have it `prepared`, are
+    /// `committing`, have `committed`; or the `tx_set` of the decided value.
+    pub needs: String,
+    /// Who is missing for that; `null`: nobody, it is a matter of time.
+    pub missing: Option<MissingSet>,
+}
+
+/// One level of the quorum set that is not satisfied.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct MissingSet {
+    /// The home domain its nodes share, if they do.
+    pub organization: Option<String>,
+    /// How many members it wants.
+    pub threshold: u32,
+    /// How many are satisfied.
+    pub heard: u32,
+    /// How many members it has.
+    pub members: u32,
+    /// Nodes of this level that do not count.
+    pub nodes: Vec<MissingNode>,
+    /// Inner sets that are not satisfied.
+    pub sets: Vec<MissingSet>,
+}
+
+/// A node that does not count yet.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct MissingNode {
+    /// The node.
+    pub node: String,
+    /// Its name, or the beginning of its key.
+    pub name: String,
+    /// What it said last, in words.
+    pub said: String,
+}
+
+/// How far a node that lost its votes is from voting again.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Recovery {
+    /// Slots it has watched close.
+    pub watched: u32,
+    /// How many it must have watched.
+    pub wanted: u32,
+    /// A ledger must close later than this.
+    pub must_pass_ms: u64,
+    /// About how long that takes; `null` while nothing closes or the clock is wrong.
+    pub seconds_left: Option<u64>,
+    /// How far its clock is behind the newest close time, if too far.
+    pub clock_behind_ms: Option<u64>,
 }
 
 impl From<&view::NodeView> for Sync {
     fn from(view: &view::NodeView) -> Self {
-        Self { state: view.sync.name().to_owned(), reason: view.reason.clone() }
+        Self {
+            state: view.sync.name().to_owned(),
+            reason: view.reason.clone(),
+            waits: view.waits.clone(),
+            recovery: view.recovery.clone(),
+        }
     }
 }
 
@@ -392,6 +508,11 @@ pub struct Quorum {
     pub quorum_set_hash: String,
     /// Every node it knows of.
     pub nodes: Vec<QuorumNode>,
+    /// How many more nodes must fail before this one halts; 0: it has halted; `null`: it needs nobody else.
+    pub fail_at: Option<u64>,
+    /// A smallest choice of such nodes.
+    #[serde(default)]
+    pub fail_with: Vec<NamedNode>,
 }
 
 /// A quorum set as a tree.

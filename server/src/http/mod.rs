@@ -11,6 +11,7 @@ pub mod dto;
 mod endpoints;
 mod error;
 mod events;
+mod explain;
 mod gate;
 mod history;
 mod proof;

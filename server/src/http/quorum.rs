@@ -13,6 +13,8 @@ pub(crate) fn quorum(identity: &Identity, view: &NodeView) -> dto::Quorum {
         quorum_set: dto::QuorumSetTree::from(&*view.quorum_set),
         quorum_set_hash: view.quorum_set_hash.to_string(),
         nodes,
+        fail_at: view.quorum.fail_at,
+        fail_with: view.quorum.fail_with.clone(),
     }
 }
 

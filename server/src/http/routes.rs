@@ -237,6 +237,8 @@ async fn node(site: Arc<Site>) -> Response {
         uptime_ms: u64::try_from(site.metrics.uptime().as_millis()).unwrap_or(u64::MAX),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         parameters: dto::Parameters::from(&identity.parameters),
+        quorum: view.quorum.clone(),
+        clock: view.clock.clone(),
     };
     json(StatusCode::OK, &body)
 }

@@ -3,6 +3,7 @@
 //! Idempotent by hash: the same bytes may be sent again at any time and get the newest truth. Only `closed` is a
 //! promise; it is said after the ledger is durable here (of a ledger fetched in catch-up: durable in the network).
 
+use crate::herder::OverrideRefused;
 use crate::http::dto;
 use crate::http::error::{ApiError, json};
 use crate::http::history::Reads;
@@ -40,6 +41,13 @@ pub enum Request {
         hash: Hash,
         /// Where the answer goes; room for one.
         reply: Sender<bool>,
+    },
+    /// End the silence after a loss of votes, at the risk of a fork.
+    OverrideSilence {
+        /// The open slot, typed in by the operator.
+        slot: u64,
+        /// Where the answer goes; room for one.
+        reply: Sender<Result<(), OverrideRefused>>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! What the HTTP side knows of the running node: a snapshot that consensus replaces and never waits for.
 
+use crate::http::dto;
 use crate::ledger::Parameters;
 use fba_core::{Hash, NodeId, QuorumSet};
 use std::collections::BTreeMap;
@@ -37,6 +38,10 @@ pub struct NodeView {
     pub sync: SyncState,
     /// Why it is in that state, where that needs words.
     pub reason: Option<String>,
+    /// What the open slot waits for, where that is why.
+    pub waits: Option<dto::Waits>,
+    /// How far it is from voting again, if it lost its votes.
+    pub recovery: Option<dto::Recovery>,
     /// The last closed ledger.
     pub ledger: LastClosed,
     /// The slot being agreed on.
@@ -51,6 +56,10 @@ pub struct NodeView {
     pub nodes: Vec<KnownNode>,
     /// Links that are up.
     pub peers: Vec<Peer>,
+    /// How the quorum set stands.
+    pub quorum: dto::QuorumSummary,
+    /// Its clock beside the network's.
+    pub clock: dto::Clock,
 }
 
 /// How a node stands to its network.
@@ -144,13 +153,8 @@ impl Phase {
 /// The phase of an open slot, from the core's state of it.
 pub(crate) fn phase_of(state: Option<&fba_core::SlotState>) -> Phase {
     let Some(state) = state else { return Phase::Idle };
-    match state.phase {
-        fba_core::Phase::Prepare if state.ballot.is_some() => Phase::Prepare,
-        fba_core::Phase::Prepare if state.nomination_round > 0 => Phase::Nominate,
-        fba_core::Phase::Prepare => Phase::Idle,
-        fba_core::Phase::Confirm => Phase::Confirm,
-        fba_core::Phase::Externalize => Phase::Externalize,
-    }
+    let counter = state.ballot.as_ref().map_or(0, |ballot| ballot.counter);
+    crate::http::convert::phase(state.phase, state.nomination_round, counter)
 }
 
 /// What this node knows about another (or itself).

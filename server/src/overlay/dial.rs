@@ -113,7 +113,7 @@ async fn once(shared: &Arc<Shared>, endpoint: &Endpoint, peer: &PeerAddress) -> 
     None
 }
 
-async fn connect(
+pub(super) async fn connect(
     endpoint: &Endpoint,
     address: SocketAddr,
     expected: Option<NodeId>,
@@ -129,7 +129,7 @@ async fn connect(
 }
 
 /// The addresses of `name`, looked up anew, as far as our socket can reach them.
-async fn resolve(endpoint: &Endpoint, name: &str) -> Result<Vec<SocketAddr>, Close> {
+pub(super) async fn resolve(endpoint: &Endpoint, name: &str) -> Result<Vec<SocketAddr>, Close> {
     let found = runtime::timeout(RESOLVE_DEADLINE, runtime::resolve(name))
         .await
         .map_err(|_| Close::timeout(format!("{name:?} was not resolved within {RESOLVE_DEADLINE:?}")))?

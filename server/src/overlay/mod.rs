@@ -10,12 +10,14 @@ mod endpoint;
 mod frames;
 mod handshake;
 mod link;
+mod probe;
 mod queue;
 mod registry;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+pub use probe::{Reached, probe};
 pub use registry::{Departure, Seats};
 
 use crate::key::{NetworkId, SecretKey};

@@ -11,6 +11,7 @@
 mod boot;
 mod connection;
 mod error;
+mod inspect;
 pub mod key_file;
 pub mod key_mark;
 mod ledgers;
@@ -24,6 +25,7 @@ mod standing;
 mod votes;
 
 pub use error::StoreError;
+pub use inspect::{Inspection, inspect};
 pub use key_file::{KeyFileError, KeyHold};
 pub use key_mark::KeyMark;
 pub use ledgers::{LedgerRow, Proof, TransactionRow};
@@ -37,7 +39,7 @@ use crate::key::{NetworkId, node_strkey};
 use error::During;
 use fba_core::{Hash, NodeId, SlotIndex};
 use lock::Lock;
-use row::{META, integer};
+use row::{META, OVERRIDES, integer};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 use side_file::{Position, SideFile};
@@ -205,6 +207,19 @@ impl Store {
     pub fn resume_voting(&mut self) {
         assert!(self.standing.is_lost(), "only lost votes are given up");
         self.resuming = true;
+    }
+
+    /// Keeps, durably, that an operator ended the silence after a loss of votes while `slot` was open: to be called before
+    /// any vote follows from it. The votes themselves go through [`Store::resume_voting`] like any others.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn note_override(&mut self, slot: SlotIndex, at_ms: u64) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            let transaction = begin(&mut store.connection)?;
+            OVERRIDES.put(&transaction, &[integer(slot.0), integer(at_ms)])?;
+            transaction.commit().during("note an override")
+        })
     }
 
     /// Moves the log into the database if it has grown. To be called when nobody waits for a commit.

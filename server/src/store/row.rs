@@ -24,6 +24,7 @@ macro_rules! table {
 // History is only added to: writing a ledger or a transaction a second time is an error, not a change.
 table!(META, "REPLACE", "meta", "?,?,?,?,?,?,?");
 table!(LAST_SIGNED, "REPLACE", "last_signed", "?,?,?,?,?");
+table!(OVERRIDES, "REPLACE", "overrides", "?,?,?");
 table!(VOTES, "REPLACE", "votes", "?,?,?,?,?,?");
 table!(HEARD, "REPLACE", "heard", "?,?,?,?,?");
 table!(QUORUM_SETS, "REPLACE", "quorum_sets", "?,?,?");

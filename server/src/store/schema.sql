@@ -18,6 +18,13 @@ CREATE TABLE last_signed (
   checksum INTEGER NOT NULL
 ) STRICT;
 
+-- Each time an operator ended the silence after a loss of votes, before it was known to be safe.
+CREATE TABLE overrides (
+  slot INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (slot, at_ms)
+) STRICT, WITHOUT ROWID;
+
 -- Our own newest statement per slot and protocol (0 nomination, 1 ballot); nominations with their round.
 CREATE TABLE votes (
   slot INTEGER NOT NULL, protocol INTEGER NOT NULL,

@@ -77,6 +77,14 @@ pub struct Log {
     pub filter: String,
 }
 
+/// `POST …/resume-voting`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeVoting {
+    /// The open slot, typed in by whoever has looked.
+    pub slot: u64,
+}
+
 /// `POST …/shutdown` takes nothing.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

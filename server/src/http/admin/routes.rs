@@ -5,8 +5,10 @@ use super::{AdminState, PREFIX, dto};
 use crate::http::endpoints::{Endpoint, Surface, get, post, put};
 use crate::http::error::{ApiError, json};
 use crate::http::routes::declared_length;
-use crate::http::submit::{read_body, stopping};
+use crate::herder::OverrideRefused;
+use crate::http::submit::{ANSWER_TIMEOUT, Request, next_answer, read_body, stopping};
 use crate::key::node_from_strkey;
+use async_channel::TrySendError;
 use bytes::{Buf, Bytes};
 use fba_core::NodeId;
 use futures::Stream;
@@ -20,12 +22,13 @@ use warp::path::FullPath;
 use warp::reply::Response;
 
 /// Every address of the admin side.
-pub const ENDPOINTS: [Endpoint; 5] = [
+pub const ENDPOINTS: [Endpoint; 6] = [
     get("/admin/v1/peers"),
     post("/admin/v1/peers/{node}/drop"),
     get("/admin/v1/log"),
     put("/admin/v1/log"),
     post("/admin/v1/shutdown"),
+    post("/admin/v1/resume-voting"),
 ];
 
 /// There is nothing else: no pages, no files.
@@ -102,6 +105,7 @@ impl Site {
             ("GET", ["log"]) => self.log(),
             ("PUT", ["log"]) => self.set_log(&parse(&body)?),
             ("POST", ["shutdown"]) => self.shutdown(&parse(&body)?),
+            ("POST", ["resume-voting"]) => self.resume_voting(&parse(&body)?).await,
             // The gate lets nothing through that is not in the table.
             _ => Err(ApiError::internal()),
         }
@@ -144,6 +148,21 @@ impl Site {
         let _ = self.state.shutdown.try_send(());
         tracing::info!("the node is stopped by the operator");
         Ok(json(StatusCode::ACCEPTED, &dto::Done { done: "the node stops".to_owned() }))
+    }
+
+    async fn resume_voting(&self, asked: &dto::ResumeVoting) -> Result<Response, ApiError> {
+        let (reply, answer) = async_channel::bounded(1);
+        self.ask(Request::OverrideSilence { slot: asked.slot, reply })?;
+        let outcome: Result<(), OverrideRefused> = next_answer(&answer, ANSWER_TIMEOUT).await?;
+        outcome.map_err(|refused| ApiError::new(StatusCode::CONFLICT, "override_refused", refused.to_string()))?;
+        Ok(done(format!("the node votes again from slot {}; its older votes are given up", asked.slot)))
+    }
+
+    fn ask(&self, request: Request) -> Result<(), ApiError> {
+        self.state.requests.try_send(request).map_err(|error| match error {
+            TrySendError::Full(_) => ApiError::unavailable("busy", "the node did not answer in time; ask again"),
+            TrySendError::Closed(_) => stopping(),
+        })
     }
 
     /// A node by key, or by its name in the configuration.

@@ -44,6 +44,7 @@ pub(crate) struct Admin {
     pub(crate) token_file: PathBuf,
     links: Arc<OnePeer>,
     pub(crate) shutdown: async_channel::Receiver<()>,
+    requests: async_channel::Receiver<Request>,
     _folder: tempfile::TempDir,
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn admin() -> Admin {
     let token_file = folder.path().join("admin.token");
     let links = Arc::new(OnePeer::default());
     let (stop, shutdown) = async_channel::bounded(1);
+    let (asked, requests) = async_channel::bounded(1);
     let name = NodeName { name: "beta".into(), organization: None };
     let identity = Identity {
         node: key(9).node_id(),
@@ -62,6 +64,7 @@ pub(crate) fn admin() -> Admin {
     };
     let state = AdminState {
         identity,
+        requests: asked,
         links: Arc::clone(&links) as Arc<dyn Links>,
         log: None,
         shutdown: stop,
@@ -69,7 +72,7 @@ pub(crate) fn admin() -> Admin {
     };
     let config = AdminConfig { listen: "127.0.0.1:0".parse().unwrap(), token_file: token_file.clone() };
     let handle = start(&config, state).unwrap();
-    Admin { token: Token::read(&token_file).unwrap(), token_file, handle, links, shutdown, _folder: folder }
+    Admin { token: Token::read(&token_file).unwrap(), token_file, handle, links, shutdown, requests, _folder: folder }
 }
 
 impl Admin {
@@ -206,6 +209,25 @@ fn with_the_token_peers_are_seen_and_dropped_and_the_node_stops() {
     admin.shutdown.try_recv().unwrap();
     let large = admin.ask("POST", "shutdown", &" ".repeat(5_000));
     assert_eq!((large.status, large.code().as_str()), (413, "too_large"));
+}
+
+#[test]
+fn votes_are_given_up_only_for_the_slot_that_is_typed_in() {
+    use crate::herder::OverrideRefused;
+    let admin = admin();
+    for (outcome, status) in [(Ok(()), 200), (Err(OverrideRefused::NotSilent), 409)] {
+        let requests = admin.requests.clone();
+        let consensus = std::thread::spawn(move || match requests.recv_blocking().unwrap() {
+            Request::OverrideSilence { slot, reply } => {
+                reply.try_send(outcome).unwrap();
+                slot
+            }
+            Request::Submit(_) | Request::IsPending { .. } => panic!("not asked for"),
+        });
+        assert_eq!(admin.ask("POST", "resume-voting", "{\"slot\":812}").status, status);
+        assert_eq!(consensus.join().unwrap(), 812);
+    }
+    assert_eq!(admin.ask("POST", "resume-voting", "{}").status, 400);
 }
 
 #[test]

@@ -143,6 +143,10 @@ fn view(sequence: u64, sync: SyncState) -> NodeView {
     NodeView {
         sync,
         reason: None,
+        waits: None,
+        recovery: None,
+        quorum: dto::QuorumSummary::default(),
+        clock: dto::Clock::default(),
         ledger: LastClosed { sequence, hash: Hash::ZERO, close_time_ms: 1000 * sequence },
         slot: OpenSlot { slot: sequence + 1, phase: Phase::Nominate, round: 1, counter: 0 },
         queued: 0,
@@ -295,7 +299,7 @@ impl Node {
                 outcomes.into_iter().for_each(|outcome| submission.reply.try_send(outcome).unwrap());
                 submission
             }
-            Request::IsPending { .. } => panic!("not asked for"),
+            Request::IsPending { .. } | Request::OverrideSilence { .. } => panic!("not asked for"),
         });
         let answer = self.post(query, body);
         drop(consensus.join().unwrap());

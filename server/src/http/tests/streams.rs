@@ -43,7 +43,7 @@ fn the_65th_stream_is_refused_and_a_seat_that_is_left_is_free_again() {
     streams.truncate(most - 1);
     // Only a write finds out that the reader has gone.
     until("a free seat", || {
-        node.events.publish(Event::Sync(dto::Sync { state: "synced".into(), reason: None }));
+        node.events.publish(Event::Sync(dto::Sync { state: "synced".into(), ..dto::Sync::default() }));
         node.events.readers() < most
     });
 }
@@ -56,7 +56,11 @@ fn a_reader_that_reads_nothing_is_cut_off_and_never_holds_up_the_publisher() {
     until("the stream", || node.events.readers() == 1);
     let reason = Some("x".repeat(32 * 1024));
     until("the cut", || {
-        node.events.publish(Event::Sync(dto::Sync { state: "synced".into(), reason: reason.clone() }));
+        node.events.publish(Event::Sync(dto::Sync {
+            state: "synced".into(),
+            reason: reason.clone(),
+            ..dto::Sync::default()
+        }));
         node.events.readers() == 0
     });
 }

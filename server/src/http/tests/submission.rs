@@ -115,7 +115,7 @@ fn a_pending_transaction_is_found_and_an_unknown_one_is_not() {
         let requests = node.requests.clone();
         let consensus = std::thread::spawn(move || match requests.recv_blocking().unwrap() {
             Request::IsPending { reply, .. } => reply.try_send(pending).unwrap(),
-            Request::Submit(_) => panic!("not asked for"),
+            Request::Submit(_) | Request::OverrideSilence { .. } => panic!("not asked for"),
         });
         assert_eq!(node.get(&format!("/v1/transactions/{}", payment(1).hash())).status, status);
         consensus.join().unwrap();
