@@ -2,6 +2,7 @@
 
 mod consensus;
 mod links;
+mod measure;
 mod show;
 mod slots;
 
@@ -189,6 +190,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let view = Published::new(consensus.node_view(&identity));
     let (published, slots, events) = (view, Slots::default(), Events::default());
     let metrics = Arc::new(Metrics::new());
+    metrics.watch(config.data_dir.clone());
     let (stop, stopped) = async_channel::bounded(1);
     let state = HttpState {
         identity: identity.clone(),

@@ -1,6 +1,7 @@
 //! What the node shows: snapshots, events and metrics, a few times a second and never in the way.
 
 use super::consensus::unix_ms;
+use super::measure::Measure;
 use super::slots::SlotLog;
 use crate::herder::{ClosedSummary, Herder, Notice, Now};
 use crate::http::{self, Events, Identity, NodeView, Published, SyncState};
@@ -27,13 +28,12 @@ pub(super) struct Showing {
     published: Published,
     slots: SlotLog,
     events: Events,
-    metrics: Arc<Metrics>,
+    measure: Measure,
     identity: Identity,
     /// Was the clock warned of?
     clock_told: bool,
     shown: Option<Instant>,
     phase_told: Option<Instant>,
-    last_close: Option<Instant>,
 }
 
 impl Showing {
@@ -48,12 +48,11 @@ impl Showing {
             published,
             slots,
             events,
-            metrics,
+            measure: Measure::new(metrics),
             identity,
             clock_told: false,
             shown: None,
             phase_told: None,
-            last_close: None,
         }
     }
 
@@ -62,11 +61,9 @@ impl Showing {
         self.slots.note(now, notices, herder);
     }
 
-    pub(super) fn committed(&self, took: Duration, synced: bool) {
-        if synced {
-            self.metrics.commits.inc();
-            self.metrics.commit_seconds.observe(took.as_secs_f64());
-        }
+    /// What counts.
+    pub(super) fn measure(&self) -> &Measure {
+        &self.measure
     }
 
     /// Counts and logs what happened, publishes a new snapshot if one is due, and tells listeners.
@@ -92,8 +89,12 @@ impl Showing {
     }
 
     fn note(&mut self, notice: &Notice) {
+        self.measure.note(notice);
         match notice {
-            Notice::Closed(closed) => self.closed(closed),
+            Notice::Closed(ClosedSummary { sequence, hash, transactions, .. }) => {
+                self.shown = None;
+                tracing::debug!(sequence, %hash, transactions, "closed");
+            }
             // Logged with its reason once the snapshot has it.
             Notice::Sync(_) => self.shown = None,
             Notice::Refused { peer, reason } => tracing::debug!(peer = %short(peer), reason, "refused"),
@@ -105,19 +106,6 @@ impl Showing {
         }
     }
 
-    fn closed(&mut self, closed: &ClosedSummary) {
-        self.shown = None;
-        let metrics = &self.metrics;
-        metrics.ledger_sequence.set(i64::try_from(closed.sequence).unwrap_or(i64::MAX));
-        metrics.transactions.inc_by(u64::from(closed.transactions));
-        metrics.transactions_failed.inc_by(u64::from(closed.failed));
-        let now = Instant::now();
-        if let Some(before) = self.last_close.replace(now) {
-            metrics.close_interval_seconds.observe(now.duration_since(before).as_secs_f64());
-        }
-        tracing::debug!(sequence = closed.sequence, hash = %closed.hash, transactions = closed.transactions, "closed");
-    }
-
     /// Publishes a new snapshot if one is due.
     fn publish(&mut self, at: Now, herder: &Herder, overlay: &Overlay) {
         let now = Instant::now();
@@ -125,11 +113,10 @@ impl Showing {
             return;
         }
         self.shown = Some(now);
-        let view = NodeView::of(&herder.view(at), &self.identity, overlay.peers().iter().map(peer).collect());
+        let links = overlay.peers();
+        let view = NodeView::of(&herder.view(at), &self.identity, links.iter().map(peer).collect());
         self.tell_clock(&view);
-        self.metrics.peers.set(i64::try_from(view.peers.len()).unwrap_or(i64::MAX));
-        self.metrics.queued_transactions.set(i64::try_from(view.queued).unwrap_or(i64::MAX));
-        self.metrics.synced.set(i64::from(view.sync == SyncState::Synced));
+        self.measure.show(&view, herder, &links);
         self.slots.publish(at, SlotIndex(view.slot.slot), herder);
         self.published.publish(view);
     }

@@ -45,7 +45,11 @@ impl SlotLog {
                 Notice::Moved(moved) => self.step(now, moved.slot, Step::Moved(moved.clone())),
                 Notice::TimedOut { slot, timer } => self.step(now, *slot, Step::TimedOut(*timer)),
                 Notice::Closed(closed) => self.closed(now, SlotIndex(closed.sequence), closed.caught_up, herder),
-                Notice::Ticket { .. } | Notice::Phase { .. } | Notice::Sync(_) | Notice::Refused { .. } => {}
+                Notice::Ticket { .. }
+                | Notice::Phase { .. }
+                | Notice::Sync(_)
+                | Notice::Refused { .. }
+                | Notice::SilenceOverridden { .. } => {}
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The commands of `fba`, one file each.
 
 pub mod account;
+pub mod admin;
 pub mod client;
 pub mod completions;
 pub mod config_check;
@@ -20,6 +21,7 @@ mod node_file;
 mod node_tests;
 mod panics;
 pub mod pay;
+pub mod peers;
 pub mod run;
 mod signing;
 pub mod status;
@@ -56,6 +58,8 @@ enum Command {
     Status(status::Args),
     Doctor(doctor::Args),
     Watch(watch::Args),
+    Peers(peers::Args),
+    Admin(admin::Args),
     Ledger(ledger::Args),
     Tx(tx::Args),
     Account(account::Args),
@@ -120,6 +124,8 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Status(args) => status::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Watch(args) => watch::run(args),
+        Command::Peers(args) => peers::run(args),
+        Command::Admin(args) => admin::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Tx(args) => tx::run(args),
         Command::Account(args) => account::run(args),

@@ -18,6 +18,7 @@ mod flush;
 mod handing;
 mod intake;
 mod io;
+mod judged;
 mod nominate;
 mod payloads;
 mod peers;
@@ -41,6 +42,7 @@ pub use io::{
     NodeState, NodeView, Notice, Now, Outgoing, ReadLedgers, Recovery, Said, SyncState, Ticket, TicketOutcome, View,
     Vote, Waits,
 };
+pub use judged::{Judgement, StatementKind};
 pub use restore::{OverrideRefused, Restored, Standing};
 pub use slot_view::SlotView;
 
@@ -55,6 +57,7 @@ use fba_core::{Hash, Node, NodeId, QuorumSet, SlotIndex};
 use fetch::Fetches;
 use flush::Outbox;
 use handing::Handing;
+use judged::Judged;
 use payloads::Payloads;
 use peers::Peers;
 use quorum_tracker::QuorumTracker;
@@ -113,6 +116,7 @@ pub struct Herder {
     catchup: CatchUp,
     tracking: Tracking,
     clock: Clock,
+    judged: Judged,
     out: Outbox,
 }
 
@@ -148,6 +152,7 @@ impl Herder {
             catchup: CatchUp::default(),
             tracking: Tracking::default(),
             clock: Clock::default(),
+            judged: Judged::default(),
             out: Outbox::default(),
         };
         herder.restore(restored);

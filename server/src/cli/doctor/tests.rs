@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 #[derive(Parser)]
 struct Init {
     #[command(flatten)]
-    args: network_init::Args,
+    args: network_init::InitArgs,
 }
 
 /// A network of four organisations of one; the configuration of one of its nodes.

@@ -2,10 +2,10 @@
 
 use super::token::Guard;
 use super::{AdminState, PREFIX, dto};
+use crate::herder::OverrideRefused;
 use crate::http::endpoints::{Endpoint, Surface, get, post, put};
 use crate::http::error::{ApiError, json};
 use crate::http::routes::declared_length;
-use crate::herder::OverrideRefused;
 use crate::http::submit::{ANSWER_TIMEOUT, Request, next_answer, read_body, stopping};
 use crate::key::node_from_strkey;
 use async_channel::TrySendError;

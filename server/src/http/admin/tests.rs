@@ -138,7 +138,12 @@ const REFUSED: [Case; 46] = [
     (SHUTDOWN, &[HOST, JSON, AUTH, "Sec-Fetch-Site: same-origin"], "{}", 403),
     (SHUTDOWN, &[HOST, JSON, AUTH, "Sec-Fetch-Site: none"], "{}", 403),
     ("GET /admin/v1/peers", &[HOST, AUTH, "Origin: http://evil.example"], "", 403),
-    ("OPTIONS /admin/v1/shutdown", &[HOST, "Origin: http://evil.example", "Access-Control-Request-Method: POST"], "", 405),
+    (
+        "OPTIONS /admin/v1/shutdown",
+        &[HOST, "Origin: http://evil.example", "Access-Control-Request-Method: POST"],
+        "",
+        405,
+    ),
     // What a form or a page can send without asking
     (SHUTDOWN, &[HOST, AUTH], "{}", 415),
     (SHUTDOWN, &[HOST, AUTH, "Content-Type: text/plain"], "{}", 415),

@@ -104,7 +104,9 @@ impl Token {
         };
         let mut text = Zeroizing::new(String::new());
         match file.take(FILE_BYTES_MAX).read_to_string(&mut text) {
-            Err(source) if source.kind() != io::ErrorKind::InvalidData => return Err(TokenError::Read { path, source }),
+            Err(source) if source.kind() != io::ErrorKind::InvalidData => {
+                return Err(TokenError::Read { path, source });
+            }
             // What is no text is no token either.
             Err(_) => return Err(TokenError::NotAToken { path }),
             Ok(_) => {}
