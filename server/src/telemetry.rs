@@ -242,16 +242,16 @@ impl Metrics {
     /// What counts failures is there before the first: a rate needs something to begin from.
     fn begin_at_zero(&self) {
         for timer in ["nomination", "ballot"] {
-            self.timeouts.get_or_create(&[("timer", timer)]);
+            let _zero = self.timeouts.get_or_create(&[("timer", timer)]);
         }
         for limit in ["rate", "size", "time"] {
-            self.http_rejected.get_or_create(&[("limit", limit)]);
+            let _zero = self.http_rejected.get_or_create(&[("limit", limit)]);
         }
         for direction in ["inbound", "outbound"] {
-            self.peers.get_or_create(&[("direction", direction)]);
+            let _zero = self.peers.get_or_create(&[("direction", direction)]);
         }
         for synced in ["true", "false"] {
-            self.commit_seconds.get_or_create(&[("synced", synced)]);
+            let _zero = self.commit_seconds.get_or_create(&[("synced", synced)]);
         }
     }
 

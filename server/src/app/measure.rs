@@ -159,7 +159,9 @@ impl Measure {
             metrics.quorum_nodes.get_or_create(&[("standing", standing.name())]).set(whole(nodes));
         }
         match view.quorum.fail_at {
-            Some(failures) => drop(metrics.quorum_failures_to_halt.get_or_create(&[]).set(whole(failures))),
+            Some(failures) => {
+                metrics.quorum_failures_to_halt.get_or_create(&[]).set(whole(failures));
+            }
             None => metrics.quorum_failures_to_halt.clear(),
         }
         if let Some(ahead_ms) = view.clock.ahead_ms {
