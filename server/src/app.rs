@@ -3,6 +3,7 @@
 mod consensus;
 mod links;
 mod measure;
+mod memory;
 mod show;
 mod slots;
 
@@ -12,7 +13,7 @@ use crate::http::admin::{self, AdminConfig, AdminError, AdminState};
 use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, NodeName, Published, Slots};
 use crate::key::{Ed25519, NetworkId, Signatures};
 use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
-use crate::overlay::{self, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
+use crate::overlay::{self, Ban, KnownPeer, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
 use crate::record::{RecordError, Recorder};
 use crate::store::{KeyFileError, KeyHold, RestoredLedger, Store, StoreError, key_file};
 use crate::telemetry::{LogControl, Metrics};
@@ -175,7 +176,7 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let (vote_sender, votes) = async_channel::bounded(VOTE_QUEUE);
     let (payload_sender, payload) = async_channel::bounded(PAYLOAD_QUEUE);
     let (request_sender, requests) = async_channel::bounded(REQUEST_QUEUE);
-    let overlay_config = overlay_config(config, network);
+    let overlay_config = overlay_config(config, network, memory::recall(&mut store)?);
     let overlay = overlay::start(overlay_config, &secret, Arc::clone(&sequence), vote_sender, payload_sender)?;
     let overlay = Arc::new(overlay);
     let signatures: Arc<dyn Signatures> = Arc::new(Ed25519::new(network, secret));
@@ -264,13 +265,18 @@ fn leader_weights(config: &Config) -> Option<BTreeMap<NodeId, u64>> {
     }
 }
 
-fn overlay_config(config: &Config, network: NetworkId) -> OverlayConfig {
+fn overlay_config(config: &Config, network: NetworkId, (bans, known): (Vec<Ban>, Vec<KnownPeer>)) -> OverlayConfig {
     let peer = |peer: &crate::config::Peer| PeerAddress { address: peer.address.to_string(), key: peer.key };
+    let strangers = config.overlay.max_inbound;
     OverlayConfig {
         listen: config.listen,
         public: config.public_address.as_ref().map(ToString::to_string),
         peers: config.peers.iter().map(peer).collect(),
-        seats: Seats::default(),
+        trusted: config.trust.quorum_set.nodes().into_iter().collect(),
+        bans,
+        known,
+        target_outbound: config.overlay.target_outbound,
+        seats: Seats { strangers, listed_only: config.overlay.peers_only, ..Seats::default() },
         network,
         versions: VersionRange::OURS,
     }

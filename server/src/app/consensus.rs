@@ -4,6 +4,7 @@
 //! the votes, tell whoever waits. While it commits, inputs pile up in bounded channels and share the next commit.
 
 use super::AppError;
+use super::memory;
 use super::show::{self, Showing};
 use crate::herder::{
     Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, OverrideRefused, ReadLedgers, StatementKind,
@@ -69,6 +70,8 @@ pub(super) struct Consensus {
     next_ticket: u64,
     reads: Arc<AtomicU64>,
     showing: Option<Showing>,
+    /// When it was last written down what the overlay remembers.
+    kept: Instant,
 }
 
 impl Consensus {
@@ -93,6 +96,7 @@ impl Consensus {
             next_ticket: 0,
             reads: Arc::new(AtomicU64::new(0)),
             showing: None,
+            kept: Instant::now(),
         }
     }
 
@@ -115,7 +119,7 @@ impl Consensus {
     pub(super) async fn run(mut self, links: Links) -> Result<(), AppError> {
         let now = self.now();
         self.herder.handle(now, Input::Start);
-        self.overlay.set_wanted(&self.herder.transitive_quorum());
+        self.overlay.set_wanted(self.herder.nearest_nodes());
         self.carry_out()?;
         loop {
             match self.wait(&links).await {
@@ -129,7 +133,12 @@ impl Consensus {
             }
             self.take_what_is_there(&links)?;
             self.carry_out()?;
+            if self.kept.elapsed() >= memory::KEEP_EVERY {
+                self.kept = Instant::now();
+                memory::keep(&self.overlay, &mut self.store)?;
+            }
         }
+        memory::keep(&self.overlay, &mut self.store)?;
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }
@@ -302,8 +311,7 @@ impl Consensus {
                     self.overlay.send_all(&to, &message);
                 }
                 Outgoing::DropPeer { peer, reason } => {
-                    tracing::warn!(peer = %show::short(&peer), reason, "dropping a peer that broke a rule");
-                    self.overlay.drop_peer(peer, &reason);
+                    self.overlay.punish(peer, &reason);
                 }
             }
         }
@@ -329,7 +337,7 @@ impl Consensus {
 
     fn tell(&mut self, notices: &[Notice]) {
         if notices.iter().any(|notice| matches!(notice, Notice::Closed(_))) {
-            self.overlay.set_wanted(&self.herder.transitive_quorum());
+            self.overlay.set_wanted(self.herder.nearest_nodes());
         }
         let now = self.now();
         if let Some(showing) = &mut self.showing {

@@ -4,9 +4,10 @@ use super::consensus::unix_ms;
 use super::show::millis;
 use crate::http::admin::{Links, dto};
 use crate::key::node_strkey;
-use crate::overlay::{Departure, Overlay, PeerInfo};
+use crate::overlay::{Ban, Departure, Overlay, PeerInfo};
 use fba_core::NodeId;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// Weak, because whoever stops the node has to be the last to hold the overlay.
 pub(super) struct OverlayLinks(Weak<Overlay>);
@@ -34,6 +35,25 @@ impl Links for OverlayLinks {
         }
         linked
     }
+
+    fn ban(&self, node: NodeId, time: Option<Duration>, reason: &str) {
+        if let Some(overlay) = self.0.upgrade() {
+            overlay.ban(node, time, reason);
+        }
+    }
+
+    fn unban(&self, node: NodeId) -> bool {
+        self.0.upgrade().is_some_and(|overlay| overlay.unban(node))
+    }
+
+    fn bans(&self) -> Vec<dto::Ban> {
+        self.0.upgrade().map(|overlay| overlay.bans().into_iter().map(ban).collect()).unwrap_or_default()
+    }
+}
+
+fn ban(ban: Ban) -> dto::Ban {
+    let Ban { node, since_ms, until_ms, reason, offences } = ban;
+    dto::Ban { node: node_strkey(node), name: None, since_ms, until_ms, reason, offences }
 }
 
 fn peer(info: &PeerInfo) -> dto::Peer {

@@ -38,6 +38,24 @@ enum AdminCommand {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Keep a node away
+    Ban {
+        /// Its key (G…), or its name in the node's configuration
+        node: String,
+        /// For how long; without it, until `unban`
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+        /// Told to the peer, and kept
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Let a node in again
+    Unban {
+        /// Its key (G…), or its name in the node's configuration
+        node: String,
+    },
+    /// Show who is kept away
+    Bans,
     /// Show what the log lets through, or change it until the node stops
     Log {
         /// A level, or levels by module: `info,fba_server::overlay=debug`
@@ -69,6 +87,15 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
             let path = format!("{PREFIX}peers/{}/drop", segment(node.as_bytes()));
             done(args, &client.send("POST", &path, &dto::DropPeer { reason: reason.clone() })?)?;
         }
+        AdminCommand::Ban { node, seconds, reason } => {
+            let body = dto::BanPeer { seconds: *seconds, reason: reason.clone() };
+            done(args, &client.send("POST", &ban_of(node), &body)?)?;
+        }
+        AdminCommand::Unban { node } => done(args, &client.send("DELETE", &ban_of(node), &dto::Nothing {})?)?,
+        AdminCommand::Bans => {
+            let bans: dto::Bans = client.get(&format!("{PREFIX}bans"))?;
+            if args.json { text::say_json(&bans)? } else { text::say(&peers::bans_view(&bans))? }
+        }
         AdminCommand::Log { filter: None } => log(args, &client.get(&format!("{PREFIX}log"))?)?,
         AdminCommand::Log { filter: Some(filter) } => {
             log(args, &client.send("PUT", &format!("{PREFIX}log"), &dto::Log { filter: filter.clone() })?)?;
@@ -80,6 +107,10 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Good)
+}
+
+fn ban_of(node: &str) -> String {
+    format!("{PREFIX}bans/{}", segment(node.as_bytes()))
 }
 
 fn done(args: &Args, done: &dto::Done) -> Result<(), CliError> {

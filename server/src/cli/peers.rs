@@ -80,6 +80,24 @@ pub(super) fn admin_view(peers: &admin::dto::Peers) -> String {
     format!("{links}\n\n{gone}")
 }
 
+/// Who is kept away.
+pub(super) fn bans_view(bans: &admin::dto::Bans) -> String {
+    if bans.bans.is_empty() {
+        return "nobody is kept away".to_owned();
+    }
+    let mut table = text::table(&["NODE", "SINCE", "UNTIL", "BY", "WHY"]);
+    for ban in &bans.bans {
+        table.add_row([
+            called(&ban.node, ban.name.as_deref()),
+            text::time(ban.since_ms),
+            ban.until_ms.map_or_else(|| "lifted by hand".to_owned(), text::time),
+            if ban.offences == 0 { "the operator" } else { "broken rules" }.to_owned(),
+            ban.reason.clone(),
+        ]);
+    }
+    table.to_string()
+}
+
 fn called(key: &str, name: Option<&str>) -> String {
     name.map_or_else(|| text::short(key).to_owned(), str::to_owned)
 }

@@ -174,6 +174,12 @@ pub enum Problem {
         /// What is there.
         text: String,
     },
+    /// Not `key@host:port`.
+    #[error(
+        "`preferred_peers` has {0:?}: expected the public key and address of a node, such as \"G…@node.example:7001\"; \
+         without a key, use `known_peers`"
+    )]
+    NotAPreferredPeer(String),
     /// Not a host name.
     #[error("{0:?} is not a host name: write it without scheme, port and path, such as \"node.example\"")]
     NotAHost(String),

@@ -7,6 +7,7 @@ pub mod admin;
 mod error;
 mod http_limits;
 mod names;
+mod overlay;
 mod raw;
 pub mod safety;
 mod source;
@@ -20,6 +21,7 @@ mod tests;
 pub use admin::Admin;
 pub use error::{ConfigErrors, Located, Problem, Unsafe};
 pub use names::{HomeDomain, HostPort, NodeName, OWN_NAME};
+pub use overlay::OverlaySettings;
 pub use safety::{Intersection, Safety};
 pub use trust::{Directory, Known, QuorumSetOrigin, Trust};
 pub use warning::Warning;
@@ -72,8 +74,10 @@ pub struct Config {
     pub http_limits: Limits,
     /// The folder of the database.
     pub data_dir: PathBuf,
-    /// Whom to call: known peers, and validators whose address is given. Never this node.
+    /// Whom to call: preferred and known peers, and validators whose address is given. Never this node.
     pub peers: Vec<Peer>,
+    /// Whom else to call, and whom to let in.
+    pub overlay: OverlaySettings,
     /// Whom this node trusts.
     pub trust: Trust,
     /// What the quorum set can stand if everybody in it uses the same.
@@ -173,6 +177,8 @@ struct Plain {
     http_limits: Limits,
     data_dir: PathBuf,
     known_peers: Vec<HostPort>,
+    preferred_peers: Vec<Peer>,
+    overlay: OverlaySettings,
     accepted: BTreeSet<Unsafe>,
 }
 
@@ -208,12 +214,15 @@ impl Plain {
             optional(problems, raw.public_address.as_ref(), |text| HostPort::parse("public_address", text));
         let home_domain = optional(problems, raw.home_domain.as_ref(), HomeDomain::parse);
         let name = optional(problems, raw.node_name.as_ref(), NodeName::parse);
+        let (overlay, preferred_peers) = overlay::read(raw.overlay.as_ref(), problems);
         Some(Self {
             accepted,
             admin,
             http_hosts: all(problems, &raw.http_hosts, names::http_host),
             http_limits: http_limits::read(raw.http_limits.as_ref(), problems),
             known_peers: all(problems, &raw.known_peers, |text| HostPort::parse("known_peers", text)),
+            preferred_peers,
+            overlay,
             node_seed_file: seed?,
             is_validator: *is_validator?,
             home_domain,
@@ -273,27 +282,24 @@ impl Plain {
             http_limits: self.http_limits,
             data_dir: self.data_dir,
             peers,
+            overlay: self.overlay,
             trust,
             safety,
             warnings,
         }
     }
 
-    /// Validators first: their keys are known. An address given twice is called once.
+    /// Those whose keys are known first, preferred ones before validators. An address given twice is called once.
     fn peers(&self, node: NodeId, directory: &Directory) -> Vec<Peer> {
-        let others = directory.iter().filter(|(id, _)| **id != node);
-        let mut peers: Vec<Peer> =
-            others.filter_map(|(id, known)| Some(Peer { address: known.address.clone()?, key: Some(*id) })).collect();
-        let own = directory.get(&node).and_then(|known| known.address.as_ref());
-        let mut seen: BTreeSet<&HostPort> = own.into_iter().chain(&self.public_address).collect();
-        let known: BTreeSet<HostPort> = peers.iter().map(|peer| peer.address.clone()).collect();
-        seen.extend(&known);
-        for address in &self.known_peers {
-            if seen.insert(address) {
-                peers.push(Peer { address: address.clone(), key: None });
-            }
-        }
-        peers
+        let own = directory.get(&node).and_then(|known| known.address.clone());
+        let mut seen: BTreeSet<HostPort> = own.into_iter().chain(self.public_address.clone()).collect();
+        let validators = directory.iter().filter_map(|(id, known)| {
+            let address = known.address.clone()?;
+            Some(Peer { address, key: Some(*id) })
+        });
+        let known = self.known_peers.iter().map(|address| Peer { address: address.clone(), key: None });
+        let listed = self.preferred_peers.iter().cloned().chain(validators).chain(known);
+        listed.filter(|peer| peer.key != Some(node) && seen.insert(peer.address.clone())).collect()
     }
 
     fn trust_warnings(&self, node: NodeId, trust: &Trust, safety: &Safety, used: &BTreeSet<Unsafe>) -> Vec<Warning> {

@@ -2,6 +2,7 @@
 
 use super::admin::RawAdmin;
 use super::http_limits::RawHttpLimits;
+use super::overlay::RawOverlay;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -25,6 +26,7 @@ pub(super) struct Raw {
     pub(super) data_dir: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) known_peers: Vec<Spanned<String>>,
+    pub(super) overlay: Option<RawOverlay>,
     #[serde(default)]
     pub(super) accept_unsafe: Vec<Spanned<String>>,
     #[serde(default)]

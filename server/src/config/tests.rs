@@ -485,3 +485,34 @@ fn genesis_must_be_of_the_network_the_file_names() {
     let errors = config.load_genesis().unwrap_err().to_string();
     assert!(errors.contains("this node would speak to another network"), "{errors}");
 }
+
+#[test]
+fn overlay_settings_have_bounds_and_preferred_peers_have_keys() {
+    let overlay = |lines: &str| format!("{GOOD}\n[overlay]\n{lines}\n");
+    let first = GOOD.lines().count() + 3;
+    for (line, words) in [
+        ("target_outbound = 65", "`target_outbound` is 65: it can be 0 to 64"),
+        ("max_inbound = 1001", "`max_inbound` is 1001: it can be 0 to 1000"),
+        ("max_inbound = -1", "expected u32"),
+        ("peers_only = 1", "expected a boolean"),
+        ("max_outbound = 3", "unknown field `max_outbound`"),
+        ("preferred_peers = [\"carol.example:7001\"]", "expected the public key and address of a node"),
+        ("preferred_peers = [\"GABC@carol.example:7001\"]", "public key"),
+    ] {
+        let found = refusals(&overlay(line));
+        let wanted = |text: &String| text.starts_with(&format!("{first}: ")) && text.contains(words);
+        assert!(found.iter().any(wanted), "wanted {first}: …{words}…, found {found:#?}");
+    }
+    let portless = format!("preferred_peers = [\"{}@carol.example\"]", node_strkey(key(3)));
+    assert!(refusals(&overlay(&portless)).iter().any(|text| text.contains("expected host:port")));
+
+    let lines = format!(
+        "target_outbound = 0\nmax_inbound = 3\npeers_only = true\npreferred_peers = [\"{}@carol.example:7001\"]",
+        node_strkey(key(3))
+    );
+    let config = load(&overlay(&lines)).unwrap();
+    assert_eq!(config.overlay, OverlaySettings { target_outbound: 0, max_inbound: 3, peers_only: true });
+    let first = config.peers.first().unwrap();
+    assert_eq!((first.address.to_string(), first.key), ("carol.example:7001".to_owned(), Some(key(3))));
+    assert_eq!(load(GOOD).unwrap().overlay, OverlaySettings::default());
+}

@@ -20,6 +20,7 @@ use fba_core::NodeId;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where every admin address begins.
 pub const PREFIX: &str = "/admin/v1/";
@@ -55,6 +56,12 @@ pub trait Links: Send + Sync {
     fn peers(&self) -> dto::Peers;
     /// Ends the link to `node`; false if there is none.
     fn drop_peer(&self, node: NodeId, reason: &str) -> bool;
+    /// Keeps `node` away, for so long or until it is let in again, and ends the link to it.
+    fn ban(&self, node: NodeId, time: Option<Duration>, reason: &str);
+    /// Lets `node` in again; false if it was not banned.
+    fn unban(&self, node: NodeId) -> bool;
+    /// The bans in force.
+    fn bans(&self) -> Vec<dto::Ban>;
 }
 
 /// The admin side could not be started.

@@ -30,10 +30,12 @@ pub(super) enum CloseCode {
     Straggler = 8,
     /// Another part of the node asked for it.
     Dropped = 9,
+    /// The peer is banned.
+    Banned = 10,
 }
 
 impl CloseCode {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Shutdown,
         Self::Violation,
         Self::WrongNetwork,
@@ -44,6 +46,7 @@ impl CloseCode {
         Self::Timeout,
         Self::Straggler,
         Self::Dropped,
+        Self::Banned,
     ];
 
     fn of(code: VarInt) -> Option<Self> {
@@ -57,15 +60,27 @@ pub(super) struct Close {
     /// The kind of reason, unless the connection broke by itself.
     pub(super) code: Option<CloseCode>,
     text: String,
+    /// Does it prove that the peer breaks rules? Nothing the peer says can set this.
+    offence: bool,
 }
 
 impl Close {
     pub(super) fn new(code: CloseCode, text: impl fmt::Display) -> Self {
-        Self { code: Some(code), text: printable(text.to_string().as_bytes()) }
+        Self { code: Some(code), text: printable(text.to_string().as_bytes()), offence: false }
     }
 
+    /// Against the rules, and possibly a mishap.
     pub(super) fn violation(text: impl fmt::Display) -> Self {
         Self::new(CloseCode::Violation, text)
+    }
+
+    /// What no correct node ever does: leads to a ban of the key that signed the connection.
+    pub(super) fn offence(text: impl fmt::Display) -> Self {
+        Self { offence: true, ..Self::violation(text) }
+    }
+
+    pub(super) fn is_offence(&self) -> bool {
+        self.offence
     }
 
     pub(super) fn timeout(text: impl fmt::Display) -> Self {
@@ -100,7 +115,7 @@ impl From<ConnectionError> for Close {
             ConnectionError::LocallyClosed => (Some(CloseCode::Shutdown), "closed by this node".into()),
             other @ (ConnectionError::VersionMismatch | ConnectionError::CidsExhausted) => (None, other.to_string()),
         };
-        Self { code, text }
+        Self { code, text, offence: false }
     }
 }
 

@@ -1,7 +1,8 @@
-//! Dialling the configured peers, each by a task of its own: again and again, ever more rarely, never in step.
+//! Dialling the configured peers, each by a task of its own: again and again, ever more rarely, never in step. One more
+//! task dials nodes of the book while there are too few links.
 
-use super::close::Close;
-use super::{Departing, PeerAddress, Shared, link, tls};
+use super::close::{Close, CloseCode};
+use super::{Departing, KnownPeer, PeerAddress, Shared, link, lock, tls, unix_ms};
 use crate::runtime;
 use async_channel::Receiver;
 use fba_core::NodeId;
@@ -16,8 +17,12 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// A link that lived so long was a success: the next pause is the first again.
 const GOOD_LINK: Duration = Duration::from_secs(10);
+/// Nodes of the book are chosen so often, jittered down to half.
+const CHOOSE_EVERY: Duration = Duration::from_secs(5);
 /// Addresses of one name that are tried in one round.
 const ADDRESSES_MAX: usize = 8;
+/// A ban is looked at again so often: it may be lifted by the clock.
+const BAN_LOOK: Duration = Duration::from_secs(60);
 /// A name must be resolved so soon.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -71,6 +76,12 @@ pub(super) async fn keep_dialling(
             }
             continue;
         }
+        if let Some(left) = known.and_then(|node| shared.banned_for(node)) {
+            // Whichever comes first: the end of the ban, or news of it.
+            runtime::first(runtime::sleep(left.min(BAN_LOOK)), seats.recv()).await;
+            runtime::sleep(backoff.next()).await;
+            continue;
+        }
         let begun = Instant::now();
         let reached = once(&shared, &endpoint, &peer).await;
         if reached.is_some() {
@@ -80,6 +91,54 @@ pub(super) async fn keep_dialling(
             }
         }
         runtime::sleep(backoff.next()).await;
+    }
+}
+
+/// Dials nodes of the book for as long as the node runs, so that there are enough links that no stranger has brought
+/// about.
+pub(super) async fn keep_target(shared: Arc<Shared>, endpoint: Endpoint, seats: Receiver<()>, mut backoff: Backoff) {
+    loop {
+        for known in shared.to_dial() {
+            let marked = Dialling { shared: Arc::clone(&shared), node: known.node };
+            shared.tasks.spawn(try_known(Arc::clone(&shared), endpoint.clone(), known, marked));
+        }
+        runtime::sleep(PAUSE_MIN).await;
+        runtime::first(runtime::sleep(CHOOSE_EVERY.mul_f64(1.0 - backoff.unit() / 2.0)), seats.recv()).await;
+    }
+}
+
+/// Marks a node of the book as being dialled, for as long as it lives.
+struct Dialling {
+    shared: Arc<Shared>,
+    node: NodeId,
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        lock(&self.shared.state).dialling.remove(&self.node);
+    }
+}
+
+async fn try_known(shared: Arc<Shared>, endpoint: Endpoint, known: KnownPeer, marked: Dialling) {
+    let address = known.address.to_string();
+    let departing = Departing { node: Some(known.node), address: &address };
+    let dialled = async {
+        let connection = connect(&endpoint, known.address, Some(known.node), shared.deadlines.handshake).await?;
+        link::establish(&shared, &connection, true).await
+    };
+    match dialled.await {
+        Ok(established) => {
+            // Counted as a link from here on.
+            drop(marked);
+            established.serve(&shared).await;
+        }
+        Err(close) => {
+            // Otherwise it has dialled us meanwhile.
+            if close.code != Some(CloseCode::Duplicate) {
+                lock(&shared.state).book.failed(known.address, unix_ms());
+            }
+            shared.depart(&departing, &close);
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn read(stream: &mut RecvStream, bytes_max: usize, deadlines: D
         let [b, c, d] = rest;
         let declared = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
         if declared > bytes_max {
-            return Err(Close::violation(format!("a frame of {declared} bytes: at most {bytes_max} are allowed here")));
+            return Err(Close::offence(format!("a frame of {declared} bytes: at most {bytes_max} are allowed here")));
         }
         read_body(stream, declared).await
     };

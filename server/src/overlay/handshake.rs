@@ -69,13 +69,13 @@ impl Identity {
         }
         if hello.node != proven {
             let claimed = node_strkey(hello.node);
-            return refuse(CloseCode::WrongNode, format!("claims to be {claimed} but holds another key"));
+            return Err(Close::offence(format!("claims to be {claimed} but holds another key")));
         }
         if hello.peer != self.node {
             return refuse(CloseCode::WrongNode, format!("takes me for {}", node_strkey(hello.peer)));
         }
         if hello.port == 0 {
-            return refuse(CloseCode::Violation, "hello with port 0".into());
+            return Err(Close::offence("hello with port 0"));
         }
         Ok(version)
     }
@@ -100,7 +100,7 @@ impl Channel {
             self.say(&identity.hello(proven).encode()).await?;
         }
         let bytes = frames::read(&mut self.receive, HELLO_BYTES_MAX, self.deadlines).await?;
-        let hello = Hello::decode(&bytes).map_err(Close::violation)?;
+        let hello = Hello::decode(&bytes).map_err(Close::offence)?;
         let version = identity.judge(&hello, proven)?;
         if !dialled {
             self.say(&identity.hello(proven).encode()).await?;
@@ -116,11 +116,11 @@ impl Channel {
     /// Waits for the peer's welcome.
     pub(super) async fn hear_welcome(&mut self, version: u32) -> Result<(), Close> {
         let bytes = frames::read(&mut self.receive, HELLO_BYTES_MAX, self.deadlines).await?;
-        let theirs: u32 = cbor::decode(&bytes, 1).map_err(|error| Close::violation(format!("welcome: {error}")))?;
+        let theirs: u32 = cbor::decode(&bytes, 1).map_err(|error| Close::offence(format!("welcome: {error}")))?;
         if theirs == version {
             Ok(())
         } else {
-            Err(Close::violation(format!("welcome in protocol version {theirs} where {version} was agreed")))
+            Err(Close::offence(format!("welcome in protocol version {theirs} where {version} was agreed")))
         }
     }
 
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(judged(|hello| hello.versions = VersionRange { min: 4, max: 9 }), refused(CloseCode::Version));
         assert_eq!(judged(|hello| hello.versions = VersionRange { min: 3, max: 2 }), refused(CloseCode::Version));
         assert_eq!(judged(|hello| hello.network = NetworkId::of_passphrase("x")), refused(CloseCode::WrongNetwork));
-        assert_eq!(judged(|hello| hello.node = NodeId([3; 32])), refused(CloseCode::WrongNode));
+        assert_eq!(judged(|hello| hello.node = NodeId([3; 32])), refused(CloseCode::Violation));
         assert_eq!(judged(|hello| hello.peer = NodeId([3; 32])), refused(CloseCode::WrongNode));
         assert_eq!(judged(|hello| hello.port = 0), refused(CloseCode::Violation));
         let own = identity(1);

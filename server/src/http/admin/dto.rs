@@ -69,6 +69,40 @@ pub struct DropPeer {
     pub reason: Option<String>,
 }
 
+/// Who is kept away.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Bans {
+    /// The bans in force.
+    pub bans: Vec<Ban>,
+}
+
+/// One node that is kept away.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Ban {
+    /// Its key.
+    pub node: String,
+    /// Its name in this node's configuration.
+    pub name: Option<String>,
+    /// Since when, in milliseconds since the epoch.
+    pub since_ms: u64,
+    /// Until when; `null`: until the operator lets it in.
+    pub until_ms: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// Broken rules that led to it; 0: the operator did.
+    pub offences: u32,
+}
+
+/// `POST …/bans/{node}`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BanPeer {
+    /// For how long; without it, until the operator lets it in.
+    pub seconds: Option<u64>,
+    /// Told to the peer, and kept.
+    pub reason: Option<String>,
+}
+
 /// What the log lets through.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use super::token::Guard;
 use super::{AdminState, PREFIX, dto};
 use crate::herder::OverrideRefused;
-use crate::http::endpoints::{Endpoint, Surface, get, post, put};
+use crate::http::endpoints::{Endpoint, Surface, delete, get, post, put};
 use crate::http::error::{ApiError, json};
 use crate::http::routes::declared_length;
 use crate::http::submit::{ANSWER_TIMEOUT, Request, next_answer, read_body, stopping};
@@ -22,9 +22,12 @@ use warp::path::FullPath;
 use warp::reply::Response;
 
 /// Every address of the admin side.
-pub const ENDPOINTS: [Endpoint; 6] = [
+pub const ENDPOINTS: [Endpoint; 9] = [
     get("/admin/v1/peers"),
     post("/admin/v1/peers/{node}/drop"),
+    get("/admin/v1/bans"),
+    post("/admin/v1/bans/{node}"),
+    delete("/admin/v1/bans/{node}"),
     get("/admin/v1/log"),
     put("/admin/v1/log"),
     post("/admin/v1/shutdown"),
@@ -38,6 +41,8 @@ pub(super) const ADMIN: Surface = Surface { endpoints: &ENDPOINTS, reserved: &["
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// How long one may take to arrive.
 const BODY_READ: Duration = Duration::from_secs(5);
+/// Longest ban with an end: ten years. One without end says so.
+const BAN_SECONDS_MAX: u64 = 10 * 366 * 24 * 3600;
 /// Longest reason an operator may give.
 const REASON_CHARS_MAX: usize = 200;
 
@@ -102,6 +107,9 @@ impl Site {
         match (asked.method.as_str(), segments.as_slice()) {
             ("GET", ["peers"]) => Ok(self.peers()),
             ("POST", ["peers", node, "drop"]) => self.drop_peer(node, &parse(&body)?),
+            ("GET", ["bans"]) => Ok(self.bans()),
+            ("POST", ["bans", node]) => self.ban(node, &parse(&body)?),
+            ("DELETE", ["bans", node]) => self.unban(node),
             ("GET", ["log"]) => self.log(),
             ("PUT", ["log"]) => self.set_log(&parse(&body)?),
             ("POST", ["shutdown"]) => self.shutdown(&parse(&body)?),
@@ -126,6 +134,34 @@ impl Site {
         }
         tracing::info!(peer = text, reason, "a peer is dropped by the operator");
         Ok(done(format!("dropped {text}; it may come back: a ban keeps it away")))
+    }
+
+    fn bans(&self) -> Response {
+        let mut bans = self.state.links.bans();
+        bans.iter_mut().for_each(|ban| ban.name = self.name(&ban.node));
+        json(StatusCode::OK, &dto::Bans { bans })
+    }
+
+    fn ban(&self, text: &str, asked: &dto::BanPeer) -> Result<Response, ApiError> {
+        let (node, reason) = (self.node(text)?, reason(asked.reason.as_deref())?);
+        if node == self.state.identity.node {
+            return Err(ApiError::bad_request("bad_node", "that is this node itself"));
+        }
+        if asked.seconds.is_some_and(|seconds| !(1..=BAN_SECONDS_MAX).contains(&seconds)) {
+            let message = format!("a ban lasts 1 to {BAN_SECONDS_MAX} seconds, or without `seconds` until it is lifted");
+            return Err(ApiError::bad_request("bad_seconds", message));
+        }
+        self.state.links.ban(node, asked.seconds.map(Duration::from_secs), &reason);
+        let until = asked.seconds.map_or_else(|| "until it is let in again".to_owned(), |s| format!("for {s} s"));
+        Ok(done(format!("{text} is kept away {until}")))
+    }
+
+    fn unban(&self, text: &str) -> Result<Response, ApiError> {
+        if !self.state.links.unban(self.node(text)?) {
+            return Err(ApiError::not_found(format!("{text} is not banned")));
+        }
+        tracing::info!(peer = text, "a ban is lifted by the operator");
+        Ok(done(format!("{text} may connect again")))
     }
 
     fn log(&self) -> Result<Response, ApiError> {

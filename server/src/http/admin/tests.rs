@@ -7,11 +7,13 @@ use crate::key::{NetworkId, node_strkey};
 use crate::ledger::Parameters;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// A stand-in for the overlay: one peer that can be dropped.
 #[derive(Default)]
 pub(crate) struct OnePeer {
     dropped: Mutex<Vec<(NodeId, String)>>,
+    banned: Mutex<BTreeMap<NodeId, (Option<Duration>, String)>>,
 }
 
 fn peer() -> NodeId {
@@ -34,6 +36,26 @@ impl Links for OnePeer {
     fn drop_peer(&self, node: NodeId, reason: &str) -> bool {
         self.dropped.lock().unwrap().push((node, reason.to_owned()));
         node == peer()
+    }
+
+    fn ban(&self, node: NodeId, time: Option<Duration>, reason: &str) {
+        self.banned.lock().unwrap().insert(node, (time, reason.to_owned()));
+    }
+
+    fn unban(&self, node: NodeId) -> bool {
+        self.banned.lock().unwrap().remove(&node).is_some()
+    }
+
+    fn bans(&self) -> Vec<dto::Ban> {
+        let ban = |(node, (time, reason)): (&NodeId, &(Option<Duration>, String))| dto::Ban {
+            node: node_strkey(*node),
+            name: None,
+            since_ms: 1,
+            until_ms: time.map(|time| 1 + u64::try_from(time.as_millis()).unwrap()),
+            reason: reason.clone(),
+            offences: 0,
+        };
+        self.banned.lock().unwrap().iter().map(ban).collect()
     }
 }
 
@@ -82,7 +104,7 @@ impl Admin {
 
     /// What has been done to the node so far.
     fn changes(&self) -> usize {
-        self.links.dropped.lock().unwrap().len() + self.shutdown.len()
+        self.links.dropped.lock().unwrap().len() + self.links.banned.lock().unwrap().len() + self.shutdown.len()
     }
 
     /// A request with the token and nothing else.
@@ -214,6 +236,27 @@ fn with_the_token_peers_are_seen_and_dropped_and_the_node_stops() {
     admin.shutdown.try_recv().unwrap();
     let large = admin.ask("POST", "shutdown", &" ".repeat(5_000));
     assert_eq!((large.status, large.code().as_str()), (413, "too_large"));
+}
+
+#[test]
+fn a_ban_has_an_end_or_none_and_can_be_lifted() {
+    let admin = admin();
+    let own = node_strkey(key(9).node_id());
+    for (method, path, body, status) in [
+        ("POST", "bans/beta".to_owned(), "{\"seconds\":60,\"reason\":\"noise\"}", 200),
+        ("POST", format!("bans/{}", node_strkey(key(1).node_id())), "{}", 200),
+        ("POST", "bans/beta".to_owned(), "{\"seconds\":0}", 400),
+        ("POST", "bans/gamma".to_owned(), "{}", 400),
+        ("POST", format!("bans/{own}"), "{}", 400),
+        ("PUT", "bans/beta".to_owned(), "{}", 405),
+    ] {
+        assert_eq!(admin.ask(method, &path, body).status, status, "{method} {path} {body}");
+    }
+    let seen: dto::Bans = serde_json::from_slice(&admin.ask("GET", "bans", "").body).unwrap();
+    let beta = seen.bans.iter().find(|ban| ban.name.as_deref() == Some("beta")).unwrap();
+    assert_eq!((beta.until_ms, beta.reason.as_str(), seen.bans.len()), (Some(60_001), "noise", 2));
+    assert_eq!(admin.ask("DELETE", "bans/beta", "").status, 200);
+    assert_eq!(admin.ask("DELETE", "bans/beta", "").status, 404);
 }
 
 #[test]
