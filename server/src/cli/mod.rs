@@ -22,6 +22,7 @@ mod node_tests;
 mod panics;
 pub mod pay;
 pub mod peers;
+pub mod quorum;
 pub mod run;
 mod signing;
 pub mod status;
@@ -59,6 +60,7 @@ enum Command {
     Doctor(doctor::Args),
     Watch(watch::Args),
     Peers(peers::Args),
+    Quorum(quorum::Args),
     Admin(admin::Args),
     Ledger(ledger::Args),
     Tx(tx::Args),
@@ -125,6 +127,7 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Doctor(args) => doctor::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Peers(args) => peers::run(args),
+        Command::Quorum(args) => quorum::run(args),
         Command::Admin(args) => admin::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Tx(args) => tx::run(args),

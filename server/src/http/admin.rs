@@ -6,7 +6,7 @@
 pub mod dto;
 mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 
 pub use routes::ENDPOINTS;

@@ -130,7 +130,8 @@ fn submit_route(
         .then(|query: SubmitQuery, headers: HeaderMap, body, site: Arc<Site>| async move {
             let result = async {
                 check_content(&headers)?;
-                let body = submit::read_body(TRANSACTION_BYTES_MAX, declared_length(&headers), body, site.body_read).await?;
+                let body =
+                    submit::read_body(TRANSACTION_BYTES_MAX, declared_length(&headers), body, site.body_read).await?;
                 site.gateway.submit(query, body).await
             };
             result.await.unwrap_or_else(Response::from)

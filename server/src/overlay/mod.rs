@@ -21,9 +21,9 @@ mod registry;
 mod tests;
 mod tls;
 
-pub use probe::{Reached, probe};
 pub use bans::Ban;
 pub use book::KnownPeer;
+pub use probe::{Reached, probe};
 pub use registry::{Departure, Seats};
 
 use crate::key::{NetworkId, SecretKey, node_strkey};

@@ -148,7 +148,8 @@ impl Site {
             return Err(ApiError::bad_request("bad_node", "that is this node itself"));
         }
         if asked.seconds.is_some_and(|seconds| !(1..=BAN_SECONDS_MAX).contains(&seconds)) {
-            let message = format!("a ban lasts 1 to {BAN_SECONDS_MAX} seconds, or without `seconds` until it is lifted");
+            let message =
+                format!("a ban lasts 1 to {BAN_SECONDS_MAX} seconds, or without `seconds` until it is lifted");
             return Err(ApiError::bad_request("bad_seconds", message));
         }
         self.state.links.ban(node, asked.seconds.map(Duration::from_secs), &reason);

@@ -59,7 +59,13 @@ fn busy_node() -> Node {
 
 /// Others are known, near and far, and one of them by nothing but its key.
 fn known_to_others(mut view: NodeView) -> NodeView {
-    let far = |seed, quorum_set, standing| KnownNode { node: key(seed).node_id(), quorum_set, standing, last_slot: Some(5), distance: 1 };
+    let far = |seed, quorum_set, standing| KnownNode {
+        node: key(seed).node_id(),
+        quorum_set,
+        standing,
+        last_slot: Some(5),
+        distance: 1,
+    };
     let inner = QuorumSet::new(1, vec![key(8).node_id()], vec![]).unwrap();
     let tree = Arc::new(QuorumSet::new(2, vec![key(9).node_id()], vec![inner]).unwrap());
     view.nodes.push(far(7, Some(Arc::clone(&tree)), Standing::Disagree));
@@ -85,7 +91,10 @@ fn trace() -> SlotTrace {
         crate::wire::SignedStatement::sign(statement, &crate::key::Ed25519::new(network(), key(9)))
     };
     let moved = |rule, ballot: &Ballot, evidence| {
-        (Duration::from_millis(3), Arc::new(Step::Moved(Moved { slot: SlotIndex(5), rule, ballot: ballot.clone(), evidence })))
+        (
+            Duration::from_millis(3),
+            Arc::new(Step::Moved(Moved { slot: SlotIndex(5), rule, ballot: ballot.clone(), evidence })),
+        )
     };
     let timer = |timer| (Duration::from_millis(4), Arc::new(Step::TimedOut(timer)));
     let nodes = BTreeSet::from([us]);
@@ -105,7 +114,13 @@ fn trace() -> SlotTrace {
         steps_left_out: 0,
         statements: vec![
             said(Pledge::Nominate { voted: vec![ballot.value.clone()], accepted: vec![] }),
-            said(Pledge::Prepare { ballot: ballot.clone(), prepared: Some(ballot.clone()), prepared_prime: None, commit: 0, high: 0 }),
+            said(Pledge::Prepare {
+                ballot: ballot.clone(),
+                prepared: Some(ballot.clone()),
+                prepared_prime: None,
+                commit: 0,
+                high: 0,
+            }),
             said(Pledge::Confirm { ballot: ballot.clone(), prepared: 2, commit: 1, high: 2 }),
             said(Pledge::Externalize { commit: ballot, high: 2 }),
         ],
@@ -120,7 +135,9 @@ fn the_document_has_the_servers_addresses_and_no_others() {
         .as_object()
         .unwrap()
         .iter()
-        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.to_uppercase())))
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(|method| (path.clone(), method.to_uppercase()))
+        })
         .collect();
     let served: BTreeSet<(String, String)> =
         ENDPOINTS.iter().map(|endpoint| (endpoint.path.to_owned(), endpoint.method.to_string())).collect();
@@ -132,7 +149,8 @@ fn every_address_has_a_route_and_its_answer_the_documented_shape() {
     let (document, node) = (closed_document(), busy_node());
     let transaction = payment(1).hash().to_string();
     for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.method == warp::http::Method::GET) {
-        let path = example_of(&endpoint.path.replace("/v1/transactions/{hash}", &format!("/v1/transactions/{transaction}")));
+        let path =
+            example_of(&endpoint.path.replace("/v1/transactions/{hash}", &format!("/v1/transactions/{transaction}")));
         if path == "/v1/events" {
             continue;
         }
