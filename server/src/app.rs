@@ -1,6 +1,8 @@
 //! Wires the parts of a node: config and keys in, a running node out. The only place that knows all parts.
 
 mod consensus;
+mod links;
+mod measure;
 mod memory;
 mod reads;
 mod show;
@@ -8,13 +10,14 @@ mod slots;
 
 use crate::config::{Config, ConfigErrors, QuorumSetOrigin};
 use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
+use crate::http::admin::{self, AdminConfig, AdminError, AdminState};
 use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, NodeName, Published, Slots};
 use crate::key::{Ed25519, NetworkId, Signatures};
 use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
 use crate::overlay::{self, Ban, KnownPeer, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
 use crate::record::{RecordError, Recorder};
 use crate::store::{KeyFileError, KeyHold, RestoredLedger, Store, StoreError, key_file};
-use crate::telemetry::Metrics;
+use crate::telemetry::{LogControl, Metrics};
 use crate::wire::VersionRange;
 use consensus::{Consensus, Links};
 use fba_core::NodeId;
@@ -74,6 +77,9 @@ pub enum AppError {
     /// The HTTP side could not start.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The admin side could not start.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The recording could not be written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -98,11 +104,14 @@ pub enum AppError {
 pub struct Options {
     /// Write every statement received to this file.
     pub record: Option<PathBuf>,
+    /// The log of this process, so that the operator can change what it lets through.
+    pub log: Option<LogControl>,
 }
 
 /// A running node. Call [`Running::stop`]; dropping it leaves its threads running until the process ends.
 pub struct Running {
     http: HttpHandle,
+    admin: Option<HttpHandle>,
     overlay: Arc<Overlay>,
     stop: async_channel::Sender<()>,
     thread: JoinHandle<Result<(), AppError>>,
@@ -117,6 +126,12 @@ impl Running {
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
         self.http.local_addr()
+    }
+
+    /// Where the admin side is served, if it is.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(HttpHandle::local_addr)
     }
 
     /// Where peers connect.
@@ -141,6 +156,7 @@ impl Running {
             None => tracing::debug!("ledgers are still being read for a peer: it gets no goodbye"),
         }
         self.http.stop();
+        self.admin.into_iter().for_each(HttpHandle::stop);
         outcome
     }
 }
@@ -175,24 +191,40 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let herder = Herder::new(herder_config, signatures, ledger, restored.herder);
     let consensus = Consensus::new(herder, store, Arc::clone(&overlay), sequence, recorder, config.data_dir.clone())?;
     let identity = identity(config, &genesis);
-    let (published, events) = (Published::new(consensus.node_view(&identity)), Events::default());
-    let slots = Slots::default();
+    let view = Published::new(consensus.node_view(&identity));
+    let (published, slots, events) = (view, Slots::default(), Events::default());
     let metrics = Arc::new(Metrics::new());
+    metrics.watch(config.data_dir.clone());
+    let (stop, stopped) = async_channel::bounded(1);
     let state = HttpState {
         identity: identity.clone(),
         view: published.clone(),
         slots: slots.clone(),
         history: Arc::new(consensus.reader()),
-        requests: request_sender,
+        requests: request_sender.clone(),
         events: events.clone(),
         metrics: Arc::clone(&metrics),
     };
     let http_config = HttpConfig { listen: config.http, names: config.http_hosts.clone(), limits: config.http_limits };
     let http = http::start(&http_config, state)?;
-    let (stop, stopped) = async_channel::bounded(1);
+    let shown = identity.clone();
+    let state = AdminState {
+        identity,
+        requests: request_sender,
+        links: Arc::new(links::OverlayLinks::new(&overlay)),
+        log: options.log.clone(),
+        shutdown: stop.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let admin = match start_admin(config, state) {
+        Ok(admin) => admin,
+        Err(error) => {
+            http.stop();
+            return Err(error.into());
+        }
+    };
     let (ended_sender, ended) = async_channel::bounded::<()>(1);
-    let showing = Showing::new(published, SlotLog::new(slots), events, metrics, identity);
-    let consensus = consensus.showing(showing);
+    let consensus = consensus.showing(Showing::new(published, SlotLog::new(slots), events, metrics, shown));
     let links = Links { votes, payload, requests, stopped };
     let run = move || {
         let outcome = crate::runtime::block_on(consensus.run(links));
@@ -200,7 +232,13 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
         outcome
     };
     let thread = std::thread::Builder::new().name("consensus".into()).spawn(run).map_err(AppError::Thread)?;
-    Ok(Running { http, overlay, stop, thread, ended, _key: key_hold })
+    Ok(Running { http, admin, overlay, stop, thread, ended, _key: key_hold })
+}
+
+fn start_admin(config: &Config, state: AdminState) -> Result<Option<HttpHandle>, AdminError> {
+    let Some(wanted) = &config.admin else { return Ok(None) };
+    let config = AdminConfig { listen: wanted.listen, token_file: wanted.token_file.clone() };
+    admin::start(&config, state).map(Some)
 }
 
 fn same_node(config: &Config, found: NodeId) -> Result<(), AppError> {

@@ -17,6 +17,7 @@ pub mod overlay;
 pub mod proof;
 pub mod record;
 pub mod runtime;
+mod secret_file;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

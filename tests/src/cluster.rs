@@ -345,6 +345,8 @@ fn follower_config(text: &str, files: &NodeFiles) -> String {
     };
     // What is below the first table is trust, the same for everybody.
     let (head, trust) = text.split_once("\n[[").expect("a configuration names whom it trusts");
+    // It needs no admin side, and the one it would copy is taken.
+    let (head, _) = head.split_once("\n[admin]").unwrap_or((head, ""));
     let head: Vec<String> = head.lines().filter(|line| !line.starts_with("home_domain")).map(own).collect();
     format!("{}\n\n[[{trust}", head.join("\n"))
 }

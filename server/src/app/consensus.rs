@@ -8,7 +8,8 @@ use super::memory;
 use super::reads::LedgerReads;
 use super::show::{self, Showing};
 use crate::herder::{
-    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, OverrideRefused, Ticket, TicketOutcome,
+    Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, OverrideRefused, StatementKind, Ticket,
+    TicketOutcome,
 };
 use crate::http::{self, Identity, NodeView, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
@@ -126,6 +127,9 @@ impl Consensus {
                 Woken::Timer => self.store.maintain()?,
                 Woken::Overlay(event) => self.overlay_event(event)?,
                 Woken::Request(request) => self.request(request)?,
+            }
+            if let Some(showing) = &self.showing {
+                showing.measure().waiting(links.votes.len(), links.payload.len(), links.requests.len());
             }
             self.take_what_is_there(&links)?;
             self.carry_out()?;
@@ -291,7 +295,7 @@ impl Consensus {
             self.sequence.store(close.closed.header.sequence, Ordering::Relaxed);
         }
         if let Some(showing) = &self.showing {
-            showing.committed(took, commit.sync);
+            showing.measure().committed(took, commit.sync);
         }
         Ok(())
     }
@@ -300,7 +304,12 @@ impl Consensus {
         for outgoing in outgoing {
             match outgoing {
                 // Lost if a link is gone or its queue is full: flooding does not rely on one link.
-                Outgoing::Send { to, message } => self.overlay.send_all(&to, &message),
+                Outgoing::Send { to, message } => {
+                    if let (Message::Statement(signed), Some(showing)) = (&message, &self.showing) {
+                        showing.measure().sent(StatementKind::of(&signed.statement.pledge), to.len());
+                    }
+                    self.overlay.send_all(&to, &message);
+                }
                 Outgoing::DropPeer { peer, reason } => {
                     self.overlay.punish(peer, &reason);
                 }

@@ -1,6 +1,7 @@
 //! What the node shows: snapshots, events and metrics, a few times a second and never in the way.
 
 use super::consensus::unix_ms;
+use super::measure::Measure;
 use super::slots::SlotLog;
 use crate::herder::{ClosedSummary, Herder, Notice, Now};
 use crate::http::{self, Event, Events, Identity, NodeView, Published, SyncState, dto};
@@ -30,13 +31,12 @@ pub(super) struct Showing {
     published: Published,
     slots: SlotLog,
     events: Events,
-    metrics: Arc<Metrics>,
+    measure: Measure,
     identity: Identity,
     /// Was the clock warned of?
     clock_told: bool,
     shown: Option<Instant>,
     phase_told: Option<Instant>,
-    last_close: Option<Instant>,
     /// While ledgers are fetched: when that was last told, and the first that was lacking.
     catching: Option<(Instant, u64)>,
 }
@@ -53,12 +53,11 @@ impl Showing {
             published,
             slots,
             events,
-            metrics,
+            measure: Measure::new(metrics),
             identity,
             clock_told: false,
             shown: None,
             phase_told: None,
-            last_close: None,
             catching: None,
         }
     }
@@ -68,11 +67,9 @@ impl Showing {
         self.slots.note(now, notices, herder);
     }
 
-    pub(super) fn committed(&self, took: Duration, synced: bool) {
-        if synced {
-            self.metrics.commits.inc();
-            self.metrics.commit_seconds.observe(took.as_secs_f64());
-        }
+    /// What counts.
+    pub(super) fn measure(&self) -> &Measure {
+        &self.measure
     }
 
     /// Counts and logs what happened, publishes a new snapshot if one is due, and tells listeners.
@@ -98,35 +95,24 @@ impl Showing {
     }
 
     fn note(&mut self, notice: &Notice) {
+        self.measure.note(notice);
         match notice {
-            Notice::Closed(closed) => self.closed(closed),
+            Notice::Closed(ClosedSummary { sequence, hash, transactions, caught_up, .. }) => {
+                // Ledgers that are fetched close by the thousand: they need no snapshot each.
+                if !caught_up {
+                    self.shown = None;
+                }
+                tracing::debug!(sequence, %hash, transactions, "closed");
+            }
             // Logged with its reason once the snapshot has it.
             Notice::Sync(_) => self.shown = None,
             Notice::Refused { peer, reason } => tracing::debug!(peer = %short(peer), reason, "refused"),
             Notice::Moved(moved) => tracing::trace!(?moved, "rule fired"),
             Notice::Ticket { .. }
             | Notice::Phase { .. }
-            | Notice::SilenceOverridden { .. }
-            | Notice::TimedOut { .. } => {}
+            | Notice::TimedOut { .. }
+            | Notice::SilenceOverridden { .. } => {}
         }
-    }
-
-    fn closed(&mut self, closed: &ClosedSummary) {
-        let metrics = &self.metrics;
-        metrics.ledger_sequence.set(i64::try_from(closed.sequence).unwrap_or(i64::MAX));
-        metrics.transactions.inc_by(u64::from(closed.transactions));
-        metrics.transactions_failed.inc_by(u64::from(closed.failed));
-        // Ledgers that are fetched close by the thousand: they say nothing of the interval, and need no snapshot each.
-        let now = Instant::now();
-        if closed.caught_up {
-            self.last_close = None;
-        } else {
-            self.shown = None;
-            if let Some(before) = self.last_close.replace(now) {
-                metrics.close_interval_seconds.observe(now.duration_since(before).as_secs_f64());
-            }
-        }
-        tracing::debug!(sequence = closed.sequence, hash = %closed.hash, transactions = closed.transactions, "closed");
     }
 
     /// Publishes a new snapshot if one is due.
@@ -136,12 +122,11 @@ impl Showing {
             return;
         }
         self.shown = Some(now);
-        let view = NodeView::of(&herder.view(at), &self.identity, overlay.peers().iter().map(peer).collect());
+        let links = overlay.peers();
+        let view = NodeView::of(&herder.view(at), &self.identity, links.iter().map(peer).collect());
         self.tell_clock(&view);
         self.tell_progress(&view, now);
-        self.metrics.peers.set(i64::try_from(view.peers.len()).unwrap_or(i64::MAX));
-        self.metrics.queued_transactions.set(i64::try_from(view.queued).unwrap_or(i64::MAX));
-        self.metrics.synced.set(i64::from(view.sync == SyncState::Synced));
+        self.measure.show(&view, herder, &links);
         self.slots.publish(at, SlotIndex(view.slot.slot), herder);
         self.published.publish(view);
     }
@@ -199,6 +184,6 @@ fn peer(info: &PeerInfo) -> http::Peer {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

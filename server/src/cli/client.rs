@@ -1,7 +1,9 @@
 //! How commands talk to a running node: plain HTTP, one question at a time.
 
 use crate::cli::exit::{CliError, Exit};
+use crate::http::admin::Token;
 use crate::http::dto;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -43,7 +45,15 @@ impl Client {
     pub fn new(args: &NodeArgs) -> Result<Self, CliError> {
         let named = args.node.clone().or_else(|| std::env::var(NODE_VARIABLE).ok());
         let named = named.unwrap_or_else(|| NODE_DEFAULT.to_owned());
-        let base = base(&named)?;
+        Self::at(&named)
+    }
+
+    /// A client for the node at this address. Does not connect yet.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] if it is not an `http://` address.
+    pub fn at(named: &str) -> Result<Self, CliError> {
+        let base = base(named)?;
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -163,6 +173,56 @@ impl Client {
             self.base
         );
         CliError::new(Exit::Unavailable, message)
+    }
+}
+
+/// A way to the admin side of one node, with its token.
+#[derive(Clone, Debug)]
+pub struct AdminClient {
+    client: Client,
+    token: Token,
+}
+
+impl AdminClient {
+    /// A client for the admin side at this address. Does not connect yet.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] if it is not an `http://` address.
+    pub fn new(named: &str, token: Token) -> Result<Self, CliError> {
+        Ok(Self { client: Client::at(named)?, token })
+    }
+
+    /// The answer to `GET path`.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; [`Exit::Permission`] for a wrong token.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.ask("GET", path, Vec::new())
+    }
+
+    /// The answer to `method path` with this body.
+    ///
+    /// # Errors
+    /// As [`AdminClient::get`].
+    pub fn send<T: DeserializeOwned>(&self, method: &str, path: &str, body: &impl Serialize) -> Result<T, CliError> {
+        let body = serde_json::to_vec(body).map_err(|error| CliError::new(Exit::Data, error))?;
+        self.ask(method, path, body)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: Vec<u8>) -> Result<T, CliError> {
+        let client = &self.client;
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", client.base))
+            .header("authorization", format!("Bearer {}", self.token.digits()))
+            .header("content-type", "application/json");
+        let request = request.body(body).map_err(|error| CliError::new(Exit::Usage, error))?;
+        let request = client.agent.configure_request(request).timeout_global(Some(ANSWER_TIMEOUT)).build();
+        match client.read(client.agent.run(request))? {
+            (200..=299, body) => client.understood(path, &body),
+            (401 | 403, body) => Err(CliError { exit: Exit::Permission, ..client.refused(403, &body) }),
+            (status, body) => Err(client.refused(status, &body)),
+        }
     }
 }
 

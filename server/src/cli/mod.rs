@@ -1,6 +1,7 @@
 //! The commands of `fba`, one file each.
 
 pub mod account;
+pub mod admin;
 pub mod backup;
 pub mod client;
 pub mod completions;
@@ -21,7 +22,9 @@ mod node_file;
 mod node_tests;
 mod panics;
 pub mod pay;
+pub mod peers;
 pub mod progress;
+pub mod quorum;
 pub mod run;
 mod signing;
 pub mod status;
@@ -61,6 +64,9 @@ enum Command {
     Status(status::Args),
     Doctor(doctor::Args),
     Watch(watch::Args),
+    Peers(peers::Args),
+    Quorum(quorum::Args),
+    Admin(admin::Args),
     Ledger(ledger::Args),
     Tx(tx::Args),
     Account(account::Args),
@@ -126,6 +132,9 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Status(args) => status::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Watch(args) => watch::run(args),
+        Command::Peers(args) => peers::run(args),
+        Command::Quorum(args) => quorum::run(args),
+        Command::Admin(args) => admin::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Tx(args) => tx::run(args),
         Command::Account(args) => account::run(args),

@@ -7,6 +7,7 @@ pub use deploy::{COMPOSE_FILE, UNIT, UNIT_FILE};
 pub use hosts::{Host, Machine};
 
 use super::exit::{CliError, Exit, print};
+pub(crate) use super::node_file::ADMIN_PORT_OFFSET;
 use super::{keygen, node_file};
 use crate::config::{Config, Keys};
 use crate::key::{SecretKey, node_strkey};
@@ -70,7 +71,7 @@ pub struct Args {
     /// Least milliseconds between two ledgers; 0 closes as soon as there is something.
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     pub interval: u64,
-    /// Peers are listened to on this port and those after it, HTTP 1000 above.
+    /// Peers are listened to on this port and those after it, HTTP 1000 and the admin side 2000 above.
     #[arg(long, value_name = "PORT", default_value_t = BASE_PORT)]
     pub base_port: u16,
     /// How much each organisation is trusted: MEDIUM, HIGH or CRITICAL
@@ -304,7 +305,7 @@ impl Plan {
                 let ports = (0..nodes).map(|index| with_http(base.checked_add(u16::try_from(index).ok()?)?));
                 let ports = ports.collect::<Option<Vec<_>>>().filter(|_| *base > 0);
                 let ports = ports.ok_or_else(|| {
-                    format!("--base-port {base}: {nodes} nodes need ports from 1 up to at most 65535, HTTP among them")
+                    format!("--base-port {base}: {nodes} nodes need ports from 1 up to at most 65535, HTTP (1000 above) and the admin side (2000 above) among them")
                 })?;
                 Ok(ports.into_iter().map(|(listen, http)| Place::loopback(listen, http)).collect())
             }
@@ -337,16 +338,17 @@ impl Place {
 
     fn on(machine: &Machine, port: u16) -> Result<Self, String> {
         let (listen, http) = with_http(port).ok_or_else(|| {
-            format!("port {port} on {machine}: HTTP is {HTTP_PORT_OFFSET} above, and 65535 is the last")
+            format!("port {port} on {machine}: HTTP is {HTTP_PORT_OFFSET} above, the admin side {ADMIN_PORT_OFFSET} more, and 65535 is the last")
         })?;
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, http));
         Ok(Self { listen: SocketAddr::from((machine.any(), listen)), http, address: machine.address(listen) })
     }
 }
 
-/// A port for peers and the one for HTTP that goes with it.
+/// A port for peers and the one for HTTP that goes with it, if there is one for the admin side above.
 fn with_http(listen: u16) -> Option<(u16, u16)> {
-    Some((listen, listen.checked_add(HTTP_PORT_OFFSET)?))
+    let http = listen.checked_add(HTTP_PORT_OFFSET)?;
+    http.checked_add(ADMIN_PORT_OFFSET).map(|_| (listen, http))
 }
 
 /// Makes the network's files. Nothing existing is overwritten; what was made when a later step fails stays there.

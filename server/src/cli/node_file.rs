@@ -27,6 +27,9 @@ pub(super) fn read(file: &Path) -> Result<String, CliError> {
     String::from_utf8(bytes).map_err(|_| wrong("not UTF-8 text, which TOML has to be"))
 }
 
+/// The admin side's port is so far above that of HTTP.
+pub(crate) const ADMIN_PORT_OFFSET: u16 = 1000;
+
 /// What a configuration says of its own node.
 pub(super) struct Own<'a> {
     /// What the file calls the node.
@@ -77,6 +80,11 @@ impl Own<'_> {
             let _infallible = writeln!(text, "public_address = \"{address}\"");
         }
         let _infallible = writeln!(text, "http = \"{http}\"");
+        // On the loopback interface, wherever HTTP is served. Port 0 stays 0: any free one.
+        let port = if http.port() == 0 { Some(0) } else { http.port().checked_add(ADMIN_PORT_OFFSET) };
+        if let Some(port) = port {
+            let _infallible = writeln!(text, "\n[admin]\nlisten = \"127.0.0.1:{port}\"");
+        }
         text
     }
 }

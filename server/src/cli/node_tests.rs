@@ -1,7 +1,7 @@
 //! The commands that talk to a node, against a real server with a table for a store.
 
 use super::exit::{CliError, Exit};
-use super::{account, data, ledger, pay, status, tx, watch};
+use super::{account, admin, data, ledger, pay, peers, quorum, status, tx, watch};
 use crate::http::tests::{Node, key, node};
 use crate::http::{Refusal, Request, SubmitOutcome};
 use crate::ledger::{AccountId, Operation};
@@ -18,6 +18,8 @@ enum Fba {
     Pay(pay::Args),
     Data(data::Args),
     Watch(watch::Args),
+    Peers(peers::Args),
+    Quorum(quorum::Args),
 }
 
 fn fba(node: &Node, words: &str) -> Result<Exit, CliError> {
@@ -31,6 +33,8 @@ fn fba(node: &Node, words: &str) -> Result<Exit, CliError> {
         Fba::Pay(args) => pay::run(&args),
         Fba::Data(args) => data::run(&args),
         Fba::Watch(args) => watch::run(&args),
+        Fba::Peers(args) => peers::run(&args),
+        Fba::Quorum(args) => quorum::run(&args),
     }
 }
 
@@ -48,6 +52,10 @@ fn questions_end_with_the_documented_codes() {
     for (words, expected) in [
         ("status".to_owned(), Exit::Good),
         ("status --json".to_owned(), Exit::Good),
+        ("peers".to_owned(), Exit::Good),
+        ("peers --json".to_owned(), Exit::Good),
+        ("quorum".to_owned(), Exit::Good),
+        ("quorum --json".to_owned(), Exit::Good),
         ("ledger list --limit 3 --before 5".to_owned(), Exit::Good),
         ("ledger 3 --json".to_owned(), Exit::Good),
         ("ledger 99".to_owned(), Exit::No),
@@ -100,4 +108,47 @@ fn a_refused_payment_and_a_missing_key_say_why() {
     assert_eq!(missing.exit, Exit::Io);
     let other = format!("data set a b --passphrase another --key {}", path.display());
     assert_eq!(fba(&node, &other).unwrap_err().exit, Exit::Data);
+}
+
+#[derive(Parser)]
+struct AdminCommand {
+    #[command(flatten)]
+    args: admin::Args,
+}
+
+#[test]
+fn the_admin_side_is_reached_with_the_token_and_only_with_it() {
+    let side = crate::http::admin::tests::admin();
+    let (at, file) = (side.handle.local_addr().to_string(), side.token_file.display().to_string());
+    let run = |words: &str, file: &str| {
+        let all = ["admin", "--at", &at, "--token-file", file].into_iter().chain(words.split_whitespace());
+        let parsed = AdminCommand::try_parse_from(all).unwrap_or_else(|error| panic!("{error}"));
+        admin::run(&parsed.args)
+    };
+    for (words, expected) in [
+        ("peers", Exit::Good),
+        ("peers --json", Exit::Good),
+        ("drop beta --reason noise", Exit::Good),
+        ("drop gamma", Exit::Data),
+        ("ban beta --seconds 60", Exit::Good),
+        ("bans", Exit::Good),
+        ("bans --json", Exit::Good),
+        ("unban beta", Exit::Good),
+        ("unban beta", Exit::No),
+        ("log", Exit::Unavailable), // the test process has no log of its own
+        ("shutdown", Exit::Good),
+    ] {
+        assert_eq!(run(words, &file).unwrap_or_else(|error| error.exit), expected, "fba admin {words}");
+    }
+    side.shutdown.try_recv().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other");
+    key_file::create_new(&other, &key(1), false).unwrap();
+    let other = other.display().to_string();
+    assert_eq!(run("peers", &other).unwrap_err().exit, Exit::Data, "a key is no token");
+    assert_eq!(run("peers", "/nowhere/token").unwrap_err().exit, Exit::Io);
+    std::fs::write(&side.token_file, "0".repeat(64)).unwrap();
+    std::fs::copy(&side.token_file, &other).unwrap();
+    std::fs::write(&side.token_file, side.token.digits()).unwrap();
+    assert_eq!(run("peers", &other).unwrap_err().exit, Exit::Permission, "a wrong token");
 }

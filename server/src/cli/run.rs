@@ -5,6 +5,7 @@ use crate::cli::exit::{CliError, Exit, print};
 use crate::cli::panics;
 use crate::cli::signing::key_error;
 use crate::config::{Config, Keys};
+use crate::http::admin::{AdminError, TokenError};
 use crate::store::{LockError, StoreError};
 use crate::telemetry::{LogFormat, start_log};
 use async_channel::{Receiver, Sender};
@@ -43,16 +44,19 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     panics::end_the_process();
     let filter = args.log.clone().or_else(|| std::env::var("FBA_LOG").ok()).unwrap_or_else(|| "info".to_owned());
     let format = if args.log_json { LogFormat::Json } else { LogFormat::Text };
-    start_log(format, &filter).map_err(|error| CliError::new(Exit::Usage, error))?;
+    let log = start_log(format, &filter).map_err(|error| CliError::new(Exit::Usage, error))?;
     let config = Config::load(&args.config, Keys::Required).map_err(|errors| CliError::new(errors.exit(), errors))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let (stop, stopped) = async_channel::bounded(1);
     listen_for_the_end(stop, args.until_stdin_closes)?;
-    let options = Options { record: args.record.clone() };
+    let options = Options { record: args.record.clone(), log: Some(log) };
     let running = app::start(&config, &options).map_err(|error| cli_error(&error))?;
     tracing::info!(quic = %running.overlay_address(), http = %running.http_address(), "started");
+    if let Some(address) = running.admin_address() {
+        tracing::info!(%address, "the admin side listens");
+    }
     print(&format!("{SERVING}http://{}\n", running.http_address()))?;
     crate::runtime::block_on(either(&stopped, &running.ended));
     tracing::info!("stopping");
@@ -96,10 +100,22 @@ fn cli_error(error: &AppError) -> CliError {
         AppError::Store(error) => store_exit(error),
         AppError::Restore(_) => Exit::Data,
         AppError::Overlay(_) | AppError::Http(_) => Exit::Unavailable,
+        AppError::Admin(error) => admin_exit(error),
         AppError::Record(_) | AppError::Thread(_) => Exit::Io,
         AppError::Diverged { .. } => Exit::No,
     };
     CliError::new(exit, error)
+}
+
+fn admin_exit(error: &AdminError) -> Exit {
+    match error {
+        AdminError::Token(TokenError::Permissions { .. } | TokenError::NotRegular { .. }) => Exit::Permission,
+        AdminError::Token(TokenError::Read { source, .. } | TokenError::Write { source, .. }) => Exit::of_io(source),
+        AdminError::Token(TokenError::NotAToken { .. }) => Exit::Data,
+        AdminError::Token(TokenError::NoRandomness(_)) | AdminError::Bind { .. } | AdminError::Threads(_) => {
+            Exit::Unavailable
+        }
+    }
 }
 
 fn is_no_database(error: &rusqlite::Error) -> bool {

@@ -82,6 +82,16 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// `10 B`, `2.0 KiB`, `1.5 MiB`.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(size, _)| count >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", count / size, count % size * 10 / size),
+        None => format!("{count} B"),
+    }
+}
+
 /// The first twelve digits of a hash.
 #[must_use]
 pub fn short(hash: &str) -> &str {

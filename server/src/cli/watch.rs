@@ -1,14 +1,19 @@
-//! `fba watch`: ledgers as they close.
+//! `fba watch`: ledgers as they close; on a terminal with the node's state below them, redrawn as it changes.
 
 use crate::cli::client::{Client, NodeArgs};
 use crate::cli::events::{EventStream, SILENCE_MAX};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::text;
 use crate::http::dto;
-use std::time::Duration;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
 
 /// Between two attempts to connect again.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// Between two questions for what the stream does not tell (peers, queue).
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Longest line of the state: one that wraps could not be redrawn in place.
+const STATE_CHARS_MAX: usize = 79;
 /// Attempts to connect again before giving up.
 const RECONNECTS_MAX: u32 = 30;
 
@@ -31,7 +36,9 @@ pub struct Args {
 /// [`Exit::Unavailable`] when the node does not answer, or no longer for half a minute.
 pub fn run(args: &Args) -> Result<Exit, CliError> {
     let client = Client::new(&args.node)?;
-    let mut watch = Watch { args, last: args.since, last_close_ms: None, printed: 0 };
+    let live = !args.node.json && std::io::stdout().is_terminal();
+    let live = live.then(|| Live::new(client.clone()));
+    let mut watch = Watch { args, live, last: args.since, last_close_ms: None, printed: 0 };
     if !args.node.json {
         text::say(HEADINGS)?;
     }
@@ -55,8 +62,56 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
 
 const HEADINGS: &str = "    LEDGER  CLOSED                    INTERVAL     TX  FAILED  NOMINATE    BALLOT  HASH";
 
+/// The node's state, drawn below the ledgers.
+struct Live {
+    client: Client,
+    sync: Option<dto::Sync>,
+    slot: Option<dto::Slot>,
+    node: Option<dto::Node>,
+    asked: Option<Instant>,
+    /// Lines on the screen that are replaced next time.
+    drawn: usize,
+}
+
+impl Live {
+    fn new(client: Client) -> Self {
+        Self { client, sync: None, slot: None, node: None, asked: None, drawn: 0 }
+    }
+
+    /// Prints `row`, if there is one, above the state, and the state anew.
+    fn draw(&mut self, row: Option<&str>) -> Result<(), CliError> {
+        if self.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
+            self.asked = Some(Instant::now());
+            // What cannot be had is left out: the stream notices when the node is gone.
+            self.node = self.client.get("/v1/node").ok();
+        }
+        let erase = if self.drawn > 0 { format!("\x1b[{}F\x1b[J", self.drawn) } else { String::new() };
+        let state = state(self.sync.as_ref(), self.slot.as_ref(), self.node.as_ref(), text::colour());
+        self.drawn = state.len();
+        let row = row.map(|row| format!("{row}\n")).unwrap_or_default();
+        text::say(&format!("{erase}{row}{}", state.join("\n")))
+    }
+}
+
+/// Two lines: how the node stands, and what it is at.
+fn state(sync: Option<&dto::Sync>, slot: Option<&dto::Slot>, node: Option<&dto::Node>, colour: bool) -> Vec<String> {
+    let short = |text: String| text.chars().take(STATE_CHARS_MAX).collect::<String>();
+    let word = sync.map_or("…", |sync| sync.state.as_str());
+    let reason = sync.and_then(|sync| sync.reason.as_ref()).map(|reason| format!(": {reason}")).unwrap_or_default();
+    let name = node.and_then(|node| node.name.as_deref()).unwrap_or("node");
+    let standing = short(format!("{name} is {}{reason}", word.replace('_', " ")));
+    let paint = if word == "synced" { "\x1b[32m" } else { "\x1b[33m" };
+    let standing = if colour { format!("{paint}{standing}\x1b[0m") } else { standing };
+    let slot = slot.map_or_else(String::new, |slot| {
+        format!("slot {}: {}, round {}, counter {}", slot.slot, slot.phase, slot.round, slot.counter)
+    });
+    let rest = node.map_or_else(String::new, |node| format!("; {} peers, {} queued", node.peers, node.queued));
+    vec![standing, short(format!("{slot}{rest}"))]
+}
+
 struct Watch<'a> {
     args: &'a Args,
+    live: Option<Live>,
     /// The newest ledger printed: where to go on after a break.
     last: Option<u64>,
     last_close_ms: Option<u64>,
@@ -77,6 +132,19 @@ impl Watch<'_> {
     fn show(&mut self, name: &str, data: &str) -> Result<bool, CliError> {
         match name {
             "ledger" => self.show_ledger(&read(data)?)?,
+            "sync" if self.live.is_some() => {
+                let sync = read(data)?;
+                if let Some(live) = &mut self.live {
+                    live.sync = Some(sync);
+                    live.draw(None)?;
+                }
+            }
+            "phase" => {
+                if let Some(live) = &mut self.live {
+                    live.slot = Some(read(data)?);
+                    live.draw(None)?;
+                }
+            }
             "sync" if !self.args.node.json => {
                 let sync: dto::Sync = read(data)?;
                 let reason = sync.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -101,7 +169,11 @@ impl Watch<'_> {
             let line = serde_json::to_string(ledger).map_err(|error| CliError::new(Exit::Data, error))?;
             return text::say(&line);
         }
-        text::say(&row(ledger, interval, text::colour()))
+        let row = row(ledger, interval, text::colour());
+        match &mut self.live {
+            Some(live) => live.draw(Some(&row)),
+            None => text::say(&row),
+        }
     }
 }
 
@@ -129,6 +201,22 @@ fn row(ledger: &dto::LedgerClosed, interval: Option<u64>, colour: bool) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_fits_on_two_lines_and_is_coloured_only_where_asked() {
+        let sync = dto::Sync {
+            state: "catching_up".into(),
+            reason: Some("fetching ledgers 1 to 100000 ".repeat(5)),
+            ..dto::Sync::default()
+        };
+        let slot = dto::Slot { slot: 813, phase: "prepare".into(), round: 1, counter: 2 };
+        let lines = state(Some(&sync), Some(&slot), None, false);
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| line.chars().count() <= STATE_CHARS_MAX), "{lines:?}");
+        assert!(lines[0].starts_with("node is catching up: fetching"), "{lines:?}");
+        assert_eq!(lines[1], "slot 813: prepare, round 1, counter 2");
+        assert!(state(Some(&sync), None, None, true)[0].starts_with("\x1b[33m"));
+    }
 
     #[test]
     fn a_row_lines_up_with_its_heading() {

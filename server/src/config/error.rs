@@ -70,11 +70,14 @@ pub enum Unsafe {
     NoQuorumIntersection,
     /// A quorum set by hand is not the one the organisations would give.
     OverridesGenerated,
+    /// The admin side listens to other machines.
+    AdminReachable,
 }
 
 impl Unsafe {
     /// All.
-    pub const ALL: [Self; 3] = [Self::ThresholdBelowMajority, Self::NoQuorumIntersection, Self::OverridesGenerated];
+    pub const ALL: [Self; 4] =
+        [Self::ThresholdBelowMajority, Self::NoQuorumIntersection, Self::OverridesGenerated, Self::AdminReachable];
 
     /// The words that accept it.
     #[must_use]
@@ -83,6 +86,7 @@ impl Unsafe {
             Self::ThresholdBelowMajority => "threshold below majority",
             Self::NoQuorumIntersection => "no quorum intersection",
             Self::OverridesGenerated => "overrides generated quorum set",
+            Self::AdminReachable => "admin reachable from other machines",
         }
     }
 
@@ -160,6 +164,16 @@ pub enum Problem {
     /// Two listeners on one port.
     #[error("`listen` and `http` are both {0}: give each its own port")]
     SamePort(String),
+    /// Two listeners on one port.
+    #[error("`http` and `admin.listen` are both {0}: give each its own port")]
+    SameAdminPort(String),
+    /// The admin side is open to other machines.
+    #[error(
+        "`admin.listen` is {0}: it stops and changes this node, and its token would cross the network unencrypted; use a \
+         loopback address and reach it through ssh, or write accept_unsafe = [{words:?}]",
+        words = Unsafe::AdminReachable.words()
+    )]
+    AdminReachable(std::net::SocketAddr),
     /// Not `host:port`.
     #[error(
         "`{key}` is {text:?}: expected host:port, such as \"node.example:7001\" or \"[::1]:7001\", port 1 to 65535"

@@ -3,6 +3,7 @@
 //! Every refusal names file, line, the rule with its numbers, and a way out, and one run names them all. Unsafe choices
 //! are refused unless the file accepts them in words. `docs/configuration.md` lists every key.
 
+pub mod admin;
 mod error;
 mod http_limits;
 mod names;
@@ -17,6 +18,7 @@ mod warning;
 #[cfg(test)]
 mod tests;
 
+pub use admin::Admin;
 pub use error::{ConfigErrors, Located, Problem, Unsafe};
 pub use names::{HomeDomain, HostPort, NodeName, OWN_NAME};
 pub use overlay::OverlaySettings;
@@ -67,6 +69,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Names under which HTTP is served besides the loopback ones.
     pub http_hosts: Vec<String>,
+    /// The listener that changes a running node; `None`: there is none.
+    pub admin: Option<Admin>,
     /// What HTTP clients may ask.
     pub http_limits: Limits,
     /// The folder of the database.
@@ -172,6 +176,7 @@ struct Plain {
     public_address: Option<HostPort>,
     http: SocketAddr,
     http_hosts: Vec<String>,
+    admin: Option<Admin>,
     http_limits: Limits,
     data_dir: PathBuf,
     proofs: ProofsKept,
@@ -205,14 +210,23 @@ impl Plain {
                 None => problems.add(problem),
             }
         }
+        let words = |text: &str| Unsafe::from_words(text).ok_or_else(|| Problem::UnknownWords(names::shortened(text)));
+        let accepted: BTreeSet<Unsafe> = all(problems, &raw.accept_unsafe, words).into_iter().collect();
+        let admin = admin::read(raw.admin.as_ref(), data_dir.as_deref(), &accepted, problems);
+        if let (Some(admin), Some(http)) = (&admin, http)
+            && admin.listen == http
+            && http.port() != 0
+        {
+            problems.add(Problem::SameAdminPort(http.to_string()));
+        }
         let public_address =
             optional(problems, raw.public_address.as_ref(), |text| HostPort::parse("public_address", text));
         let home_domain = optional(problems, raw.home_domain.as_ref(), HomeDomain::parse);
         let name = optional(problems, raw.node_name.as_ref(), NodeName::parse);
         let (overlay, preferred_peers) = overlay::read(raw.overlay.as_ref(), problems);
-        let words = |text: &str| Unsafe::from_words(text).ok_or_else(|| Problem::UnknownWords(names::shortened(text)));
         Some(Self {
-            accepted: all(problems, &raw.accept_unsafe, words).into_iter().collect(),
+            accepted,
+            admin,
             http_hosts: all(problems, &raw.http_hosts, names::http_host),
             http_limits: http_limits::read(raw.http_limits.as_ref(), problems),
             proofs: optional_proofs(problems, raw.history.proofs.as_ref()),
@@ -253,6 +267,9 @@ impl Plain {
             }
             used.insert(Unsafe::NoQuorumIntersection);
         }
+        if self.admin.as_ref().is_some_and(|admin| !admin.listen.ip().is_loopback()) {
+            used.insert(Unsafe::AdminReachable);
+        }
         Some((trust, safety, used))
     }
 
@@ -271,6 +288,7 @@ impl Plain {
             public_address: self.public_address,
             http: self.http,
             http_hosts: self.http_hosts,
+            admin: self.admin,
             http_limits: self.http_limits,
             data_dir: self.data_dir,
             proofs: self.proofs,

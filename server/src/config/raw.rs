@@ -1,5 +1,6 @@
 //! The shape of a configuration file, as written. Everything has a span, so that every complaint has a line.
 
+use super::admin::RawAdmin;
 use super::http_limits::RawHttpLimits;
 use super::overlay::RawOverlay;
 use serde::Deserialize;
@@ -20,6 +21,7 @@ pub(super) struct Raw {
     pub(super) http: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) http_hosts: Vec<Spanned<String>>,
+    pub(super) admin: Option<RawAdmin>,
     pub(super) http_limits: Option<RawHttpLimits>,
     pub(super) data_dir: Option<Spanned<String>>,
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! Free ports for a network on this machine.
 
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::network_init::BASE_PORT;
+use crate::cli::network_init::{ADMIN_PORT_OFFSET, BASE_PORT};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// The QUIC port of the first server when nobody asks for another.
@@ -9,6 +9,9 @@ const DEFAULT_BASE: u16 = BASE_PORT;
 
 /// HTTP ports lie this far above the QUIC ports.
 const HTTP_OFFSET: u16 = 1000;
+
+/// Ports of the admin side lie this far above those of HTTP.
+const ADMIN_OFFSET: u16 = ADMIN_PORT_OFFSET;
 
 /// How many bases are tried, this far apart, when nobody asked for one.
 const BASES_TRIED: u16 = 40;
@@ -23,7 +26,7 @@ pub enum PortError {
     InUse {
         /// The port.
         port: u16,
-        /// UDP for QUIC or TCP for HTTP.
+        /// UDP for QUIC or TCP for HTTP and the admin side.
         what: &'static str,
     },
     /// Every base tried is taken.
@@ -48,7 +51,7 @@ impl From<PortError> for CliError {
     }
 }
 
-/// Ports (UDP for QUIC, TCP for HTTP) for `count` servers: from `base` if one is asked for, else from the first base where all are free.
+/// Ports (UDP for QUIC, TCP for HTTP, with that of the admin side free too) for `count` servers: from `base` if one is asked for, else from the first base where all are free.
 ///
 /// They were free a moment ago; a program that takes one before the server binds it makes that server fail, and say so.
 ///
@@ -74,6 +77,7 @@ fn range(base: u16, count: usize) -> Option<Vec<(u16, u16)>> {
         .map(|i| {
             let quic = base.checked_add(i)?;
             let http = quic.checked_add(HTTP_OFFSET)?;
+            http.checked_add(ADMIN_OFFSET)?;
             Some((quic, http))
         })
         .collect()
@@ -82,7 +86,10 @@ fn range(base: u16, count: usize) -> Option<Vec<(u16, u16)>> {
 fn check((quic, http): (u16, u16)) -> Result<(), PortError> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     UdpSocket::bind(at(quic)).map_err(|_| PortError::InUse { port: quic, what: "UDP" })?;
-    TcpListener::bind(at(http)).map_err(|_| PortError::InUse { port: http, what: "TCP" })?;
+    let admin = http.saturating_add(ADMIN_OFFSET);
+    for port in [http, admin] {
+        TcpListener::bind(at(port)).map_err(|_| PortError::InUse { port, what: "TCP" })?;
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::fetch::Item;
 use super::statements::{Entry, Novelty, Statements};
-use super::{Herder, Now, SLOTS_AHEAD, SLOTS_KEPT};
+use super::{Herder, Judgement, Now, SLOTS_AHEAD, SLOTS_KEPT, StatementKind};
 use crate::ledger::{LedgerValue, VALUE_BYTES_MAX};
 use crate::wire::{Message, SignedStatement};
 use fba_core::{Attested, Input, NodeId, Pledge, Rejected, SenderSet, SlotIndex, Statement, Value};
@@ -18,39 +18,55 @@ const AHEAD_PER_NODE: usize = SLOTS_KEPT as usize;
 
 impl Herder {
     pub(super) fn statement(&mut self, now: Now, from: NodeId, signed: SignedStatement) {
-        if signed.statement.check().is_err() || !self.is_in_window(signed.statement.slot) {
-            return;
+        let kind = StatementKind::of(&signed.statement.pledge);
+        let judgement = self.judge(now, from, signed);
+        let count = self.judged.entry((kind, judgement)).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    fn judge(&mut self, now: Now, from: NodeId, signed: SignedStatement) -> Judgement {
+        if signed.statement.check().is_err() {
+            return Judgement::Refused;
+        }
+        if !self.is_in_window(signed.statement.slot) {
+            return Judgement::OutOfWindow;
         }
         // What is held already, or is older, needs no signature check to be dropped.
         match self.novelty(&signed) {
             Novelty::News => {}
-            Novelty::Held => return self.note_knows(&signed.statement, from),
-            Novelty::Stale => return,
-            Novelty::Forgetful => return self.remind(from, &signed.statement),
+            Novelty::Held => {
+                self.note_knows(&signed.statement, from);
+                return Judgement::Stale;
+            }
+            Novelty::Stale => return Judgement::Stale,
+            Novelty::Forgetful => {
+                self.remind(from, &signed.statement);
+                return Judgement::Stale;
+            }
         }
         // Strangers are not worth a signature check.
         if signed.statement.node != self.local && !self.tracker.contains(signed.statement.node) {
-            return;
+            return Judgement::Stranger;
         }
+        let author = signed.statement.node;
         if !signed.is_signed(&*self.signatures) {
-            let author = signed.statement.node;
-            return self
-                .out
-                .drop_peer(from, format!("passed on a statement of {author} whose signature is not genuine"));
+            self.out.drop_peer(from, format!("passed on a statement of {author} whose signature is not genuine"));
+            return Judgement::Refused;
         }
-        if signed.statement.node == self.local {
-            return self.own_statement(now, Entry::heard(signed, from));
+        if author == self.local {
+            self.own_statement(now, Entry::heard(signed, from));
+            return Judgement::Accepted;
         }
         if !values_parse(&signed.statement) {
-            return self
-                .out
-                .refused(from, format!("a statement of {} names what is no ledger value", signed.statement.node));
+            self.out.refused(from, format!("a statement of {author} names what is no ledger value"));
+            return Judgement::Refused;
         }
         self.note_clock(now, &signed.statement);
-        let (node, floor) = (signed.statement.node, self.open_slot());
-        self.admit(now, Entry::heard(signed, from));
-        self.book.limit_slots_of(node, floor, AHEAD_PER_NODE);
-        self.pending.limit_slots_of(node, floor, AHEAD_PER_NODE);
+        let floor = self.open_slot();
+        let judgement = self.admit(now, Entry::heard(signed, from));
+        self.book.limit_slots_of(author, floor, AHEAD_PER_NODE);
+        self.pending.limit_slots_of(author, floor, AHEAD_PER_NODE);
+        judgement
     }
 
     /// Recent slots, and those soon to come. Out of sync, any later one: `limit_slots_of` bounds what that costs.
@@ -110,16 +126,18 @@ impl Herder {
     }
 
     /// Waits for what the statement names, or takes it in.
-    pub(super) fn admit(&mut self, now: Now, entry: Entry) {
+    pub(super) fn admit(&mut self, now: Now, entry: Entry) -> Judgement {
         let missing = self.missing(&entry.signed.statement);
         if missing.is_empty() {
             self.pending.remove(&entry.signed.statement);
-            return self.take_in(now, entry);
+            self.take_in(now, entry);
+            return Judgement::Accepted;
         }
         for item in missing {
             self.fetches.want(now.monotonic, item, entry.knows.iter().copied());
         }
         self.pending.insert(entry);
+        Judgement::Pending
     }
 
     /// The quorum set, unless the statement stands for itself; transaction sets that could be the next ledger.

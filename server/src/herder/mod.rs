@@ -18,6 +18,7 @@ mod flush;
 mod handing;
 mod intake;
 mod io;
+mod judged;
 mod nominate;
 mod payloads;
 mod peers;
@@ -41,6 +42,7 @@ pub use io::{
     Missing, MissingNode, Need, NodeState, NodeView, Notice, Now, Outgoing, ReadLedgers, Recovery, Said, SyncState,
     Ticket, TicketOutcome, Unproven, View, Vote, Waits,
 };
+pub use judged::{Judgement, StatementKind};
 pub use quorum_tracker::NODES_MAX as QUORUM_NODES_MAX;
 pub use restore::{OverrideRefused, Restored, Standing};
 pub use slot_view::SlotView;
@@ -56,6 +58,7 @@ use fba_core::{Hash, Node, NodeId, QuorumSet, SlotIndex};
 use fetch::Fetches;
 use flush::Outbox;
 use handing::Handing;
+use judged::Judged;
 use payloads::Payloads;
 use peers::Peers;
 use quorum_tracker::QuorumTracker;
@@ -114,6 +117,7 @@ pub struct Herder {
     catchup: CatchUp,
     tracking: Tracking,
     clock: Clock,
+    judged: Judged,
     out: Outbox,
 }
 
@@ -149,6 +153,7 @@ impl Herder {
             catchup: CatchUp::default(),
             tracking: Tracking::default(),
             clock: Clock::default(),
+            judged: Judged::default(),
             out: Outbox::default(),
         };
         herder.restore(restored);

@@ -264,7 +264,9 @@ impl Herder {
             .into_iter()
             .partition(|entry| entry.signed.statement.node == self.local);
         own.into_iter().for_each(|entry| self.book.insert(entry));
-        heard.into_iter().for_each(|entry| self.admit(now, entry));
+        for entry in heard {
+            self.admit(now, entry);
+        }
     }
 
     /// Opens a slot in the core, above the counters of ballots we may have forgotten.

@@ -13,12 +13,20 @@ pub struct Endpoint {
     pub path: &'static str,
 }
 
-const fn get(path: &'static str) -> Endpoint {
+pub(crate) const fn get(path: &'static str) -> Endpoint {
     Endpoint { method: Method::GET, path }
 }
 
-const fn post(path: &'static str) -> Endpoint {
+pub(crate) const fn post(path: &'static str) -> Endpoint {
     Endpoint { method: Method::POST, path }
+}
+
+pub(crate) const fn put(path: &'static str) -> Endpoint {
+    Endpoint { method: Method::PUT, path }
+}
+
+pub(crate) const fn delete(path: &'static str) -> Endpoint {
+    Endpoint { method: Method::DELETE, path }
 }
 
 /// The public API.

@@ -3,6 +3,7 @@
 //! It runs on threads of its own, reads snapshots and the store, and asks consensus over a bounded channel:
 //! consensus never waits for it. It is the only place in the server that writes JSON. docs/http.md is its manual.
 
+pub mod admin;
 mod assets;
 mod bare;
 mod convert;

@@ -153,7 +153,7 @@ fn check_content(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// hyper has checked that it is a number, and refused two that differ.
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

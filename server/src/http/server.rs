@@ -13,7 +13,7 @@ use crate::http::seats::{Seat, Seats};
 use crate::http::stall::WriteDeadline;
 use crate::http::{HttpConfig, HttpError, Limits, Stop};
 use crate::runtime;
-use crate::telemetry::{HttpLabels, Metrics};
+use crate::telemetry::Metrics;
 use futures::FutureExt;
 use futures::future::{Either, select};
 use hyper::server::conn::http1;
@@ -189,7 +189,7 @@ impl Server {
 
     /// The last word on a connection, if it can be said at once.
     fn say_too_slow(&self, stream: &TcpStream) {
-        self.count(408);
+        self.service.metrics.answered(408, self.limits.header_read);
         if let Err(error) = stream.try_write(&bare::too_slow(&self.ids)) {
             tracing::debug!(%error, "a slow client was not told why it was cut off");
         }
@@ -208,7 +208,7 @@ impl Server {
         span.in_scope(
             || tracing::debug!(%from, %method, path, status, took_ms = begun.elapsed().as_millis(), "answered"),
         );
-        self.count(status);
+        self.service.metrics.answered(status, begun.elapsed());
         response
     }
 
@@ -226,10 +226,5 @@ impl Server {
         }
         let routes = TowerToHyperService::new(warp::service(self.service.routes.clone()));
         routes.call(request).await.unwrap_or_else(|never| match never {})
-    }
-
-    fn count(&self, status: u16) {
-        let labels = HttpLabels { status_class: status / 100 };
-        self.service.metrics.http_requests.get_or_create(&labels).inc();
     }
 }

@@ -22,7 +22,7 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 /// How long consensus may take to take a question from its queue.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// `timeout_ms` if none is given.
 const WAIT_DEFAULT_MS: u64 = 10_000;
 /// The longest wait for a close.
@@ -218,7 +218,7 @@ impl Gateway {
     }
 }
 
-async fn next_answer<T>(answers: &Receiver<T>, limit: Duration) -> Result<T, ApiError> {
+pub(crate) async fn next_answer<T>(answers: &Receiver<T>, limit: Duration) -> Result<T, ApiError> {
     let slow = |_| ApiError::unavailable("busy", "the node did not answer in time; ask again");
     tokio::time::timeout(limit, answers.recv()).await.map_err(slow)?.map_err(|_| stopping())
 }
@@ -232,7 +232,7 @@ fn queue_full() -> ApiError {
     .retry_after(1)
 }
 
-fn stopping() -> ApiError {
+pub(crate) fn stopping() -> ApiError {
     ApiError::unavailable("stopping", "the node is stopping")
 }
 

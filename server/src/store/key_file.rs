@@ -3,9 +3,10 @@
 use super::key_mark::{KeyMark, sync_folder_of};
 use super::lock::{Lock, LockError};
 use crate::key::{KeyError, SecretKey};
-use std::fs::{File, Metadata, OpenOptions};
+use crate::secret_file::{self, Untrusted};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The most that is read of a key file: a seed is 56 characters and a line end.
@@ -130,28 +131,14 @@ pub fn create_new(path: &Path, key: &SecretKey, mark: bool) -> Result<(), KeyFil
     Ok(())
 }
 
-/// Opens `path` if it is a regular file only its owner can use, and was that very file before it was opened.
+/// Opens `path` if it can be trusted with a key.
 fn open_checked(path: &Path) -> Result<File, KeyFileError> {
-    let failed = |source| KeyFileError::Io { path: path.to_owned(), source };
-    let before = std::fs::symlink_metadata(path).map_err(failed)?;
-    // Checked before opening too: opening a pipe would wait for a writer.
-    if !before.is_file() {
-        return Err(KeyFileError::NotRegular { path: path.to_owned() });
-    }
-    let file = File::open(path).map_err(failed)?;
-    let opened = file.metadata().map_err(failed)?;
-    if !same_file(&before, &opened) || !opened.is_file() {
-        return Err(KeyFileError::NotRegular { path: path.to_owned() });
-    }
-    let mode = opened.permissions().mode() & 0o7777;
-    if mode != 0o600 && mode != 0o400 {
-        return Err(KeyFileError::Permissions { path: path.to_owned(), mode });
-    }
-    Ok(file)
-}
-
-fn same_file(a: &Metadata, b: &Metadata) -> bool {
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
+    let path = path.to_owned();
+    secret_file::open(&path).map_err(|untrusted| match untrusted {
+        Untrusted::Io(source) => KeyFileError::Io { path, source },
+        Untrusted::NotRegular => KeyFileError::NotRegular { path },
+        Untrusted::Permissions(mode) => KeyFileError::Permissions { path, mode },
+    })
 }
 
 fn read_open(file: &mut File, path: &Path) -> Result<SecretKey, KeyFileError> {

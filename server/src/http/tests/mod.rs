@@ -208,10 +208,19 @@ fn node_with(limits: Limits, queue: usize) -> Node {
     Node { handle, view, slots, events, requests, table, metrics }
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Sends exactly `request` and reads until the server closes.
+pub(crate) fn raw(to: SocketAddr, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // The server may have answered and closed before it was all sent.
+    drop(stream.write_all(request));
+    Answer::read(stream)
 }
 
 impl Answer {
@@ -226,7 +235,7 @@ impl Answer {
     }
 
     /// Does it carry what every answer carries?
-    fn has_all_headers(&self) -> bool {
+    pub(crate) fn has_all_headers(&self) -> bool {
         let policy = self.header("content-security-policy").unwrap_or_default();
         let is = |name, value| self.header(name) == Some(value);
         policy.starts_with("default-src 'none'; script-src 'self'")
@@ -243,15 +252,15 @@ impl Answer {
     fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
-    fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         let json = self.json();
         assert!(json["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{json}");
         json["error"]["code"].as_str().unwrap().to_owned()
     }
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
     }
@@ -266,10 +275,7 @@ impl Node {
 
     /// Sends exactly `request` and reads until the server closes.
     fn raw(&self, request: &[u8]) -> Answer {
-        let mut stream = self.connect();
-        // The server may have answered and closed before it was all sent.
-        drop(stream.write_all(request));
-        Answer::read(stream)
+        raw(self.handle.local_addr(), request)
     }
 
     fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {

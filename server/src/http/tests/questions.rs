@@ -51,7 +51,7 @@ fn every_question_has_its_status() {
         assert!(answer.has_all_headers(), "{method} {path}: {}", answer.head);
         assert!(!answer.text().contains("file name"), "what the store says stays inside");
     }
-    assert!(node.metrics.encode().contains("fba_http_requests_total{status_class=\"4\"}"));
+    assert!(node.metrics.encode().contains("fba_http_requests_total{status_class=\"4xx\"}"));
 }
 
 #[test]
