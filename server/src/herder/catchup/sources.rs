@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How long a peer has to answer whose speed is not known.
-const FIRST_PATIENCE: Duration = Duration::from_secs(2);
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 /// A peer has this many times as long as it took until now ...
 const PATIENCE_TIMES: u32 = 4;
 /// ... but no less than this, because a commit may be in its way, ...
