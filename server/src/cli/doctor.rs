@@ -10,7 +10,7 @@ mod node;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::text;
 use crate::config::{Config, Keys};
-use comfy_table::Table;
+use crate::ledger::Genesis;
 use finding::{Finding, Verdict};
 use node::Running;
 use std::path::{Path, PathBuf};
@@ -46,16 +46,23 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
 /// Every check, in the order in which one thing depends on another.
 fn examine(file: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let Some(config) = configuration(file, &mut findings) else { return findings };
-    let genesis = files::genesis(&config, &mut findings);
-    files::key(&config, &mut findings);
-    let growth = database::check(&config, genesis.as_ref(), &mut findings);
-    files::data_folder(&config, growth, &mut findings);
-    let running = Running::find(&config);
-    network::ports(&config, running.as_ref(), &mut findings);
-    network::peers(&config, genesis.as_ref(), running.as_ref(), &mut findings);
-    node::check(&config, running.as_ref(), &mut findings);
+    if let Some((config, genesis)) = on_disk(file, &mut findings) {
+        let running = Running::find(&config);
+        network::ports(&config, running.as_ref(), &mut findings);
+        network::peers(&config, genesis.as_ref(), running.as_ref(), &mut findings);
+        node::check(&config, running.as_ref(), &mut findings);
+    }
     findings
+}
+
+/// What lies on the disk. `None` if the configuration is wrong.
+fn on_disk(file: &Path, findings: &mut Vec<Finding>) -> Option<(Config, Option<Genesis>)> {
+    let config = configuration(file, findings)?;
+    let genesis = files::genesis(&config, findings);
+    files::key(&config, findings);
+    let growth = database::check(&config, genesis.as_ref(), findings);
+    files::data_folder(&config, growth, findings);
+    Some((config, genesis))
 }
 
 fn configuration(file: &Path, findings: &mut Vec<Finding>) -> Option<Config> {
@@ -78,19 +85,16 @@ fn configuration(file: &Path, findings: &mut Vec<Finding>) -> Option<Config> {
     }
 }
 
-/// A table, then what to do.
+/// A line for each check, then what to do.
 fn shown(findings: &[Finding]) -> String {
-    let mut table: Table = text::table(&["", "check", "found"]);
-    for finding in findings {
-        table.add_row([finding.verdict.word(), finding.check, &finding.says]);
-    }
-    let mut shown = table.to_string();
+    let line = |finding: &Finding| format!("{:<4}  {:<13}  {}", finding.verdict.word(), finding.check, finding.says);
+    let mut shown = findings.iter().map(line).collect::<Vec<_>>().join("\n");
     let todo: Vec<&Finding> = findings.iter().filter(|finding| finding.fix.is_some()).collect();
     if todo.is_empty() {
-        shown.push_str("\nNothing to do.");
+        shown.push_str("\n\nNothing to do.");
         return shown;
     }
-    shown.push_str("\nWhat to do:");
+    shown.push_str("\n\nWhat to do:");
     for (number, finding) in todo.iter().enumerate() {
         let fix = finding.fix.as_deref().unwrap_or_default();
         shown.push_str(&format!("\n{}. {} ({}): {fix}", number + 1, finding.check, finding.verdict.word()));

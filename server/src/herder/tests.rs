@@ -518,9 +518,9 @@ fn a_stuck_node_says_who_is_missing_at_which_step_and_what_each_said() {
     let SyncState::Stuck { seconds, waits } = herder.view(now(20_000)).sync else { panic!("it is stuck") };
     assert_eq!((seconds, waits.slot, waits.need), (20, SlotIndex(2), Need::Heard));
     let missing = waits.missing.expect("two of four are not enough");
-    assert_eq!((missing.threshold, missing.members), (3, 4));
-    let silent: Vec<_> = missing.nodes.iter().filter(|missing| missing.said == Said::Nothing).collect();
-    assert_eq!(silent.iter().map(|missing| missing.node).collect::<Vec<_>>(), [node(3), node(4)]);
+    assert_eq!((missing.threshold, missing.members, missing.heard), (3, 4, 2));
+    let silent = |byte| MissingNode { node: node(byte), said: Said::Nothing };
+    assert_eq!(missing.nodes, [silent(3), silent(4)]);
     // Two waited in vain for the others: what they said is not agreement.
     assert_eq!(herder.view(now(20_000)).fail_at, FailAt::Nodes(vec![]), "it is halted already");
 }

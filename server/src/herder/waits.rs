@@ -51,14 +51,15 @@ impl Herder {
         heard
     }
 
-    /// Who is missing for a step, if our set is not satisfied by those who have taken it (F1).
+    /// Who is missing for a step, if our set is not satisfied by those who have taken it; or, where it is, who of them
+    /// waits for others itself (F1).
     fn lacking(&self, need: Need, counter: u32, heard: &Heard<'_>) -> Option<Missing> {
         let takes =
             |statements: &Vec<&Statement>| statements.iter().any(|statement| has_taken(need, counter, statement));
         let took: BTreeSet<NodeId> = heard.iter().filter(|(_, said)| takes(said)).map(|(node, _)| *node).collect();
-        let counts = self.quorum_among(&took, heard);
         let said = |node: NodeId| if took.contains(&node) { Said::WaitsItself } else { self.said(node, heard) };
-        missing(&self.config.quorum_set.normalized(), &counts, &said)
+        let set = self.config.quorum_set.normalized();
+        missing(&set, &took, &said).or_else(|| missing(&set, &self.quorum_among(&took, heard), &said))
     }
 
     /// F1: without those who find no slice of their own among the others. One who has decided needs nobody; whose set

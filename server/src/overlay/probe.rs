@@ -106,24 +106,12 @@ async fn greet(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::overlay::{OverlayConfig, Seats, start};
-    use std::collections::BTreeSet;
+    use crate::overlay::{OverlayConfig, start, tests};
 
     #[test]
     fn a_peer_that_runs_tells_its_ledger_and_others_why_not() {
         let (network, secret) = (NetworkId::of_passphrase("probe"), SecretKey::from_seed(&[3; 32]));
-        let config = OverlayConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            public: None,
-            peers: Vec::new(),
-            trusted: BTreeSet::new(),
-            bans: Vec::new(),
-            known: Vec::new(),
-            target_outbound: 0,
-            seats: Seats::default(),
-            network,
-            versions: VersionRange::OURS,
-        };
+        let config = OverlayConfig { network, ..tests::config(0, &[]) };
         let (votes, _votes) = async_channel::bounded(1);
         let (rest, _rest) = async_channel::bounded(1);
         let overlay = start(config, &secret, Arc::new(AtomicU64::new(812)), votes, rest).unwrap();

@@ -25,7 +25,7 @@ fn free_port() -> u16 {
     std::net::UdpSocket::bind(loopback(0)).unwrap().local_addr().unwrap().port()
 }
 
-fn config(port: u16, peers: &[PeerAddress]) -> OverlayConfig {
+pub(super) fn config(port: u16, peers: &[PeerAddress]) -> OverlayConfig {
     OverlayConfig {
         listen: loopback(port),
         public: Some("node.example.org:11625".to_owned()),

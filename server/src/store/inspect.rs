@@ -17,9 +17,9 @@ const GROWTH_LEDGERS: u64 = 1_000;
 /// What a data folder holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
-    /// Bytes of the database.
+    /// Bytes of the database and its log.
     pub bytes: u64,
-    /// Bytes of its log, which a running node moves into the database by and by.
+    /// Bytes of its log alone, which a running node moves into the database by and by.
     pub log_bytes: u64,
     /// Sequence and close time of the newest ledger.
     pub newest: Option<(u64, u64)>,
@@ -55,10 +55,11 @@ pub fn inspect(
     let id = whose(&connection, &path, network, node)?;
     let (database, _) = load_votes(&connection, network, id)?;
     let database: Result<Position, String> = database;
-    let bytes = size(&path);
+    let log_bytes = size(&folder.join(format!("{DATABASE_FILE}-wal")));
+    let bytes = size(&path).saturating_add(log_bytes);
     Ok(Some(Inspection {
         bytes,
-        log_bytes: size(&folder.join(format!("{DATABASE_FILE}-wal"))),
+        log_bytes,
         newest: newest(&connection)?,
         bytes_per_day: growth(&connection, bytes)?,
         standing: judge(Facts { unused, recorded, run: Run::named(&boot::current()), database }),

@@ -23,6 +23,13 @@ fn network() -> (tempfile::TempDir, PathBuf) {
     (folder, config)
 }
 
+/// What is found without calling anybody.
+fn looked(config: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let _config = on_disk(config, &mut findings);
+    findings
+}
+
 fn of<'a>(findings: &'a [Finding], check: &str) -> &'a Finding {
     let found = findings.iter().find(|finding| finding.check == check);
     found.unwrap_or_else(|| panic!("{check} was checked: {findings:#?}"))
@@ -49,18 +56,18 @@ fn a_wrong_configuration_a_key_for_all_and_another_networks_genesis_are_named_wi
     let (folder, config) = network();
     let key = config.with_file_name("node.key");
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
-    let findings = examine(&config);
+    let findings = looked(&config);
     assert!(findings.iter().any(|finding| finding.verdict == Verdict::Fail && finding.says.contains("chmod 600")));
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
 
     let genesis = folder.path().join("net/genesis.toml");
     let text = std::fs::read_to_string(&genesis).unwrap();
     std::fs::write(&genesis, text.replace("passphrase = \"", "passphrase = \"another ")).unwrap();
-    let findings = examine(&config);
+    let findings = looked(&config);
     assert_eq!(of(&findings, "genesis").verdict, Verdict::Fail);
 
     std::fs::write(&config, "nonsense = 1\n").unwrap();
-    let findings = examine(&config);
+    let findings = looked(&config);
     assert!(findings.iter().all(|finding| finding.check == "configuration" && finding.verdict == Verdict::Fail));
     let args = Args { config, json: true };
     assert_eq!(run(&args), Ok(Exit::No));
@@ -70,11 +77,11 @@ fn a_wrong_configuration_a_key_for_all_and_another_networks_genesis_are_named_wi
 fn a_used_key_without_its_votes_and_a_damaged_database_are_told_apart() {
     let (_folder, config) = network();
     std::fs::remove_file(config.with_file_name("node.key.unused")).unwrap();
-    let findings = examine(&config);
+    let findings = looked(&config);
     assert!(of(&findings, "votes").says.contains("keep silent"), "{findings:#?}");
     let data = config.with_file_name("data");
     std::fs::create_dir_all(&data).unwrap();
     std::fs::write(data.join("fba.sqlite"), [b'x'; 9000]).unwrap();
-    let findings = examine(&config);
+    let findings = looked(&config);
     assert_eq!(of(&findings, "database").verdict, Verdict::Fail);
 }
