@@ -15,7 +15,7 @@ TRACES ?=
 # Written by npm with every install, so it is older than the lockfile exactly when an install is due.
 WEB_PACKAGES := web/node_modules/.package-lock.json
 
-.PHONY: help check fix test bench faults demo replay deny chromium
+.PHONY: help check fix test bench faults guide demo replay deny chromium
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,10 @@ faults: ## servers struck by every kind of fault, at length: half an hour and mo
 	for fault in kills lost-votes fsync full-disk pauses clock corruption; do \
 	  $(CARGO) run --locked --release -p fba-tests --bin faults -- $$fault; \
 	done
+
+guide: ## follow docs/operators.md word for word, with network namespaces as machines; needs root
+	$(CARGO) build --locked -p fba-server --bin fba
+	tests/operators-guide.sh "$(FBA_BIN)"
 
 demo: ## four organisations' servers on this machine, closing ledgers
 	$(CARGO) run --locked --release -- demo

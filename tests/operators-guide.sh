@@ -7,6 +7,8 @@
 # A block's fence says `on=MACHINE`, and may say
 #   terminal     it is left running, in a terminal of its own
 #   restart      Ctrl-C in that machine's terminal first; then as `terminal`
+#   exit=CODE    it ends with that exit code instead of 0
+#   says=WORD    it prints that, too
 #   needs=WORD   it is skipped, loudly, if this fba has no command WORD
 # A line `<!-- guide: … -->` is done by this script: `interrupt MACHINE` (Ctrl-C), `wipe MACHINE PATH` (a lost disk),
 # `votes MACHINE` (every other node that runs has to hear that one agree).
@@ -160,7 +162,14 @@ for head in "$work"/steps/*.head; do
   if [[ $words == *terminal* || $words == *restart* ]]; then
     terminal "$machine" "$(<"$step")"
   else
-    on "$machine" timeout "$patience" bash -euo pipefail "$step" 2>&1 | sed 's/^/   /'
+    [[ $words =~ exit=([0-9]+) ]] && wanted=${BASH_REMATCH[1]} || wanted=0
+    status=0
+    on "$machine" timeout "$patience" bash -euo pipefail "$step" >"$work/output" 2>&1 || status=$?
+    sed 's/^/   /' "$work/output"
+    ((status == wanted)) || { echo "$guide:$line: ended with $status, not $wanted" >&2; exit 1; }
+    if [[ $words =~ says=([a-z]+) ]]; then
+      grep -q "${BASH_REMATCH[1]}" "$work/output" || { echo "$guide:$line: no word of ${BASH_REMATCH[1]}" >&2; exit 1; }
+    fi
   fi
   did=$((did + 1))
 done

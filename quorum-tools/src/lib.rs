@@ -4,6 +4,7 @@
 //! hard in general (they are NP-hard) take a [`Budget`] of steps and answer [`OutOfBudget`] rather than run for ever.
 
 pub mod blocking;
+pub mod format;
 pub mod generate;
 pub mod intersection;
 pub mod quorum;

@@ -1,6 +1,7 @@
 //! Wires the parts of a node: config and keys in, a running node out. The only place that knows all parts.
 
 mod consensus;
+mod memory;
 mod reads;
 mod show;
 mod slots;
@@ -10,7 +11,7 @@ use crate::herder::{Close, Commit, Divergence, Herder, HerderConfig};
 use crate::http::{self, Events, HttpConfig, HttpError, HttpHandle, HttpState, Identity, NodeName, Published, Slots};
 use crate::key::{Ed25519, NetworkId, Signatures};
 use crate::ledger::{Genesis, GenesisError, Ledger, RestoreError};
-use crate::overlay::{self, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
+use crate::overlay::{self, Ban, KnownPeer, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
 use crate::record::{RecordError, Recorder};
 use crate::store::{KeyFileError, KeyHold, RestoredLedger, Store, StoreError, key_file};
 use crate::telemetry::Metrics;
@@ -155,13 +156,14 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
     let (secret, key_hold) = key_file::hold(&config.node_seed_file)?;
     same_node(config, secret.node_id())?;
     let (mut store, restored) = Store::open(&config.data_dir, network, config.node, key_hold.mark())?;
+    store.keep_proofs(config.proofs);
     let ledger = open_ledger(&genesis, restored.ledger, &mut store)?;
     let recorder = options.record.as_deref().map(Recorder::open).transpose()?;
     let sequence = Arc::new(AtomicU64::new(ledger.sequence()));
     let (vote_sender, votes) = async_channel::bounded(VOTE_QUEUE);
     let (payload_sender, payload) = async_channel::bounded(PAYLOAD_QUEUE);
     let (request_sender, requests) = async_channel::bounded(REQUEST_QUEUE);
-    let overlay_config = overlay_config(config, network);
+    let overlay_config = overlay_config(config, network, memory::recall(&mut store)?);
     let overlay = overlay::start(overlay_config, &secret, Arc::clone(&sequence), vote_sender, payload_sender)?;
     let overlay = Arc::new(overlay);
     let signatures: Arc<dyn Signatures> = Arc::new(Ed25519::new(network, secret));
@@ -228,15 +230,18 @@ fn leader_weights(config: &Config) -> Option<BTreeMap<NodeId, u64>> {
     }
 }
 
-fn overlay_config(config: &Config, network: NetworkId) -> OverlayConfig {
+fn overlay_config(config: &Config, network: NetworkId, (bans, known): (Vec<Ban>, Vec<KnownPeer>)) -> OverlayConfig {
     let peer = |peer: &crate::config::Peer| PeerAddress { address: peer.address.to_string(), key: peer.key };
+    let strangers = config.overlay.max_inbound;
     OverlayConfig {
         listen: config.listen,
         public: config.public_address.as_ref().map(ToString::to_string),
         peers: config.peers.iter().map(peer).collect(),
         trusted: config.trust.quorum_set.nodes().into_iter().collect(),
-        bans: Vec::new(),
-        seats: Seats::default(),
+        bans,
+        known,
+        target_outbound: config.overlay.target_outbound,
+        seats: Seats { strangers, listed_only: config.overlay.peers_only, ..Seats::default() },
         network,
         versions: VersionRange::OURS,
     }

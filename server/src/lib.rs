@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` at the top of the repository says which module knows what.
 
 pub mod app;
+pub mod audit;
 pub mod cbor;
 pub mod cli;
 pub mod config;

@@ -1,5 +1,6 @@
-//! The async runtimes: the only file that names async-std and its executor, and tokio's runtime for the web side.
+//! The async runtimes: the only file that names async-std and its executor, and the only one that builds a tokio runtime.
 //!
+//! The web side uses tokio's sockets, timers and channels by name, because hyper and warp run on nothing else.
 //! async-std is no longer developed upstream. Everything else in the crate asks this module for tasks, timers and
 //! name resolution, so moving to smol (the same reactor underneath) is a change of this file and of one quinn feature.
 
@@ -121,6 +122,9 @@ impl quinn::Runtime for QuicRuntime {
     }
 }
 
+/// The name of the threads that answer HTTP, those that block among them.
+pub const WEB_THREAD: &str = "web";
+
 /// A tokio runtime of its own for the web side, so that HTTP load cannot delay consensus. Drive it from a thread of
 /// its own with `block_on`, and end it with `shutdown_timeout`.
 ///
@@ -129,7 +133,7 @@ impl quinn::Runtime for QuicRuntime {
 pub fn web_runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.max(1))
-        .thread_name("web")
+        .thread_name(WEB_THREAD)
         .enable_io()
         .enable_time()
         .build()

@@ -5,6 +5,7 @@
 //! What belongs to another module (transactions, sets, ledgers) travels as a byte string in its own encoding.
 
 mod hello;
+mod peers;
 #[cfg(test)]
 pub(crate) mod samples;
 mod statement;
@@ -12,6 +13,7 @@ mod statement;
 mod tests;
 
 pub use hello::{ADDRESS_BYTES_MAX, Hello, VersionRange};
+pub use peers::{PEERS_MAX, PeerHint};
 pub use statement::{
     SignedStatement, decode_quorum_set, decode_statement, encode_quorum_set, encode_statement, statement_bytes,
 };
@@ -63,6 +65,8 @@ pub enum Message {
     TxSet(Arc<TxSet>),
     /// The peer does not have what was asked for.
     DontHave(Hash),
+    /// Where other nodes are reached, at most [`PEERS_MAX`]: said once, by the side that was dialled.
+    Peers(Vec<PeerHint>),
     /// Hashes of transactions the sender has, at most [`HASHES_MAX`].
     TxAdvert(Vec<Hash>),
     /// Asks for transactions by hash, at most [`HASHES_MAX`].
@@ -125,6 +129,7 @@ enum Kind {
     GetTxSet = 5,
     TxSet = 6,
     DontHave = 7,
+    Peers = 15,
     TxAdvert = 8,
     TxDemand = 9,
     Transactions = 10,
@@ -144,7 +149,7 @@ struct Rules {
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Statement,
         Self::GetScpState,
         Self::GetQuorumSet,
@@ -152,6 +157,7 @@ impl Kind {
         Self::GetTxSet,
         Self::TxSet,
         Self::DontHave,
+        Self::Peers,
         Self::TxAdvert,
         Self::TxDemand,
         Self::Transactions,
@@ -170,6 +176,7 @@ impl Kind {
             Message::GetTxSet(_) => Self::GetTxSet,
             Message::TxSet(_) => Self::TxSet,
             Message::DontHave(_) => Self::DontHave,
+            Message::Peers(_) => Self::Peers,
             Message::TxAdvert(_) => Self::TxAdvert,
             Message::TxDemand(_) => Self::TxDemand,
             Message::Transactions(_) => Self::Transactions,
@@ -189,6 +196,7 @@ impl Kind {
             Self::GetTxSet => ("get-tx-set", Lane::Fetch, SMALL_BYTES_MAX, 1),
             Self::TxSet => ("tx-set", Lane::Fetch, PAYLOAD_BYTES_MAX, 1),
             Self::DontHave => ("dont-have", Lane::Fetch, SMALL_BYTES_MAX, 1),
+            Self::Peers => ("peers", Lane::Fetch, 4 * 1024, peers::ITEMS_MAX),
             Self::TxAdvert => ("tx-advert", Lane::Transactions, 64 * 1024, HASHES_MAX + 1),
             Self::TxDemand => ("tx-demand", Lane::Transactions, 64 * 1024, HASHES_MAX + 1),
             Self::Transactions => ("transactions", Lane::Transactions, PAYLOAD_BYTES_MAX, TRANSACTIONS_MAX + 1),
@@ -297,6 +305,7 @@ pub fn encode(message: &Message) -> Vec<u8> {
         Message::GetQuorumSet(hash) | Message::GetTxSet(hash) | Message::DontHave(hash) => {
             cbor::encode(&ByteArray::new(hash.0))
         }
+        Message::Peers(hints) => cbor::encode(&peers::forms(hints)),
         Message::TxSet(set) => cbor::encode(&ByteBuf::from(carried::tx_set_bytes(set))),
         Message::TxAdvert(hashes) | Message::TxDemand(hashes) => {
             cbor::encode(&hashes.iter().map(|hash| ByteArray::new(hash.0)).collect::<Vec<_>>())
@@ -361,6 +370,7 @@ pub fn decode(network: NetworkId, lane: Lane, bytes: &[u8]) -> Result<Message, W
         Kind::GetTxSet => Message::GetTxSet(body.hash()?),
         Kind::TxSet => Message::TxSet(Arc::new(carried::tx_set(network, &body.read::<ByteBuf>()?)?)),
         Kind::DontHave => Message::DontHave(body.hash()?),
+        Kind::Peers => Message::Peers(peers::read(body.read()?)?),
         Kind::TxAdvert => Message::TxAdvert(body.hashes()?),
         Kind::TxDemand => Message::TxDemand(body.hashes()?),
         Kind::Transactions => {

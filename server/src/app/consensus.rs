@@ -4,6 +4,7 @@
 //! the votes, tell whoever waits. While it commits, inputs pile up in bounded channels and share the next commit.
 
 use super::AppError;
+use super::memory;
 use super::reads::LedgerReads;
 use super::show::{self, Showing};
 use crate::herder::{
@@ -66,6 +67,8 @@ pub(super) struct Consensus {
     next_ticket: u64,
     reads: LedgerReads,
     showing: Option<Showing>,
+    /// When it was last written down what the overlay remembers.
+    kept: Instant,
 }
 
 impl Consensus {
@@ -92,6 +95,7 @@ impl Consensus {
             tickets: BTreeMap::new(),
             next_ticket: 0,
             showing: None,
+            kept: Instant::now(),
         })
     }
 
@@ -114,7 +118,7 @@ impl Consensus {
     pub(super) async fn run(mut self, links: Links) -> Result<(), AppError> {
         let now = self.now();
         self.herder.handle(now, Input::Start);
-        self.overlay.set_wanted(&self.herder.transitive_quorum());
+        self.overlay.set_wanted(self.herder.nearest_nodes());
         self.carry_out()?;
         loop {
             match self.wait(&links).await {
@@ -125,7 +129,12 @@ impl Consensus {
             }
             self.take_what_is_there(&links)?;
             self.carry_out()?;
+            if self.kept.elapsed() >= memory::KEEP_EVERY {
+                self.kept = Instant::now();
+                memory::keep(&self.overlay, &mut self.store)?;
+            }
         }
+        memory::keep(&self.overlay, &mut self.store)?;
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }
@@ -301,7 +310,7 @@ impl Consensus {
 
     fn tell(&mut self, notices: &[Notice]) {
         if notices.iter().any(|notice| matches!(notice, Notice::Closed(_))) {
-            self.overlay.set_wanted(&self.herder.transitive_quorum());
+            self.overlay.set_wanted(self.herder.nearest_nodes());
         }
         let now = self.now();
         if let Some(showing) = &mut self.showing {

@@ -32,8 +32,32 @@ pub(super) struct LedgerReads {
 struct Desk {
     reader: Reader,
     overlay: Arc<Overlay>,
-    waiting: Mutex<BTreeMap<NodeId, usize>>,
+    waiting: Mutex<Waiting>,
     stopped: AtomicBool,
+}
+
+/// How many questions of each peer wait.
+#[derive(Debug, Default)]
+struct Waiting(BTreeMap<NodeId, usize>);
+
+impl Waiting {
+    /// One more of this peer, if it may.
+    fn admit(&mut self, peer: NodeId) -> bool {
+        let of_peer = self.0.entry(peer).or_default();
+        let admits = *of_peer < PER_PEER_MAX;
+        *of_peer += usize::from(admits);
+        admits
+    }
+
+    /// One less.
+    fn done(&mut self, peer: NodeId) {
+        let left = self.0.get(&peer).map_or(0, |of_peer| of_peer.saturating_sub(1));
+        if left == 0 {
+            self.0.remove(&peer);
+        } else {
+            self.0.insert(peer, left);
+        }
+    }
 }
 
 impl LedgerReads {
@@ -53,11 +77,11 @@ impl LedgerReads {
     /// Takes a question, or says at once that there is no time for it: the peer then asks somebody else.
     pub(super) fn take(&self, read: ReadLedgers) {
         let Some(questions) = &self.questions else { return };
-        if self.desk.admits(read.peer) {
+        if self.desk.waiting().admit(read.peer) {
             if questions.try_send(read).is_ok() {
                 return;
             }
-            self.desk.done(read.peer);
+            self.desk.waiting().done(read.peer);
         }
         tracing::debug!(peer = %show::short(&read.peer), "too many questions for ledgers wait: answered with nothing");
         self.desk.overlay.send(read.peer, &read.part.nothing());
@@ -88,7 +112,7 @@ impl Desk {
             });
             // Lost if the link is gone or its queue is full: the peer asks again.
             self.overlay.send(read.peer, &answer);
-            self.done(read.peer);
+            self.waiting().done(read.peer);
         }
     }
 
@@ -100,27 +124,24 @@ impl Desk {
         })
     }
 
-    /// One more of this peer, if it may.
-    fn admits(&self, peer: NodeId) -> bool {
-        let mut waiting = self.waiting();
-        let of_peer = waiting.entry(peer).or_default();
-        let admits = *of_peer < PER_PEER_MAX;
-        *of_peer += usize::from(admits);
-        admits
-    }
-
-    fn done(&self, peer: NodeId) {
-        let mut waiting = self.waiting();
-        let left = waiting.get(&peer).map_or(0, |of_peer| of_peer.saturating_sub(1));
-        if left == 0 {
-            waiting.remove(&peer);
-        } else {
-            waiting.insert(peer, left);
-        }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<NodeId, usize>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Counts are right at every point a panic could come from.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_asks_on_and_on_leaves_room_for_others() {
+        let (mut waiting, [one, other]) = (Waiting::default(), [NodeId([1; 32]), NodeId([2; 32])]);
+        assert_eq!((0..9).filter(|_| waiting.admit(one)).count(), PER_PEER_MAX);
+        assert!(waiting.admit(other));
+        waiting.done(one);
+        assert!(waiting.admit(one) && !waiting.admit(one));
+        [one, one, other].into_iter().for_each(|peer| waiting.done(peer));
+        assert!(waiting.0.is_empty(), "nothing is kept of who is gone");
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// Slots kept: the open one and the last twenty.
 const SLOTS_MAX: usize = 21;
-/// Steps kept of one slot, about what a slot of ten ballots among a hundred nodes has. The first ones are kept: they say how it came to
-/// the rest.
+/// Steps kept of one slot: a slot that goes well has about ten, and as many more for every ballot. The first ones are
+/// kept: they say how it came to the rest.
 const STEPS_MAX: usize = 512;
 /// Bytes of evidence and values kept of one slot's steps.
 const STEP_BYTES_MAX: usize = 256 * 1024;
@@ -152,6 +152,117 @@ fn bytes_of(step: &Step) -> usize {
                 None => 0,
             };
             size_of::<Step>() + ballot.value.as_bytes().len() + nodes * PER_NODE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::herder::ClosedSummary;
+    use crate::key::{Ed25519, NetworkId, SecretKey};
+    use crate::ledger::{AccountId, Genesis, Ledger, Parameters};
+    use fba_core::{Ballot, Hash, NodeId, QuorumSet, Rule, Value};
+
+    fn herder() -> Herder {
+        let (passphrase, key) = ("slot log".to_owned(), SecretKey::from_seed(&[1; 32]));
+        let genesis = Genesis {
+            passphrase: passphrase.clone(),
+            close_time_ms: 1,
+            root_account: AccountId::of(&key),
+            total_supply: 1_000,
+            parameters: Parameters::default(),
+        };
+        let config = crate::herder::HerderConfig {
+            quorum_set: QuorumSet::singleton(key.node_id()),
+            is_validator: true,
+            leader_weights: None,
+        };
+        let signatures = Arc::new(Ed25519::new(NetworkId::of_passphrase(&passphrase), key));
+        Herder::new(config, signatures, Ledger::genesis(&genesis).unwrap().0, crate::herder::Restored::default())
+    }
+
+    fn at(ms: u64) -> Now {
+        Now { monotonic: Duration::from_millis(ms), unix_ms: 1_000_000 + ms }
+    }
+
+    fn moved(slot: u64, evidence: usize) -> Notice {
+        let nodes = (0..evidence).map(|n| NodeId(std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8))).collect();
+        Notice::Moved(Moved {
+            slot: SlotIndex(slot),
+            rule: Rule::AcceptPrepared,
+            ballot: Ballot { counter: 1, value: Value::new(b"value") },
+            evidence: (evidence > 0).then_some(Evidence::Quorum(nodes)),
+        })
+    }
+
+    fn closed(sequence: u64, caught_up: bool) -> Notice {
+        Notice::Closed(ClosedSummary {
+            sequence,
+            hash: Hash::ZERO,
+            close_time_ms: 0,
+            transactions: 0,
+            failed: 0,
+            nomination: None,
+            ballot: None,
+            caught_up,
+        })
+    }
+
+    fn log() -> (SlotLog, Slots, Herder) {
+        let slots = Slots::default();
+        (SlotLog::new(slots.clone()), slots, herder())
+    }
+
+    fn numbers(slots: &Slots) -> Vec<u64> {
+        slots.load().iter().map(|trace| trace.slot).collect()
+    }
+
+    #[test]
+    fn a_slot_begins_with_the_close_before_it_and_its_steps_have_the_time_since() {
+        let (mut log, slots, herder) = log();
+        log.note(at(100), &[closed(5, false)], &herder);
+        let timer = Notice::TimedOut { slot: SlotIndex(6), timer: Timer::Ballot };
+        log.note(at(130), &[moved(6, 3), timer], &herder);
+        log.note(at(150), &[closed(6, false)], &herder);
+        log.publish(at(150), SlotIndex(7), &herder);
+        let shown = slots.load();
+        let six = shown.iter().find(|trace| trace.slot == 6).unwrap();
+        assert_eq!((six.opened_ms, six.closed_after), (1_000_100, Some(Duration::from_millis(50))));
+        assert!(six.steps.iter().all(|(at, _)| *at == Duration::from_millis(30)));
+        assert_eq!((six.steps.len(), six.timeouts), (2, Timeouts { nomination: 0, ballot: 1 }));
+    }
+
+    #[test]
+    fn only_the_newest_slots_are_kept() {
+        let (mut log, slots, herder) = log();
+        (1..=100).for_each(|slot| log.note(at(slot), &[moved(slot, 1), closed(slot, false)], &herder));
+        log.publish(at(100), SlotIndex(101), &herder);
+        assert_eq!(numbers(&slots), (81..=101).collect::<Vec<_>>());
+        // A step of a slot long gone brings it back for a moment at most.
+        log.note(at(101), &[moved(2, 1)], &herder);
+        log.publish(at(101), SlotIndex(101), &herder);
+        assert!(numbers(&slots).len() <= SLOTS_MAX && numbers(&slots).contains(&101), "{:?}", numbers(&slots));
+    }
+
+    #[test]
+    fn ledgers_that_were_fetched_leave_no_trace() {
+        let (mut log, slots, herder) = log();
+        (1..=100).for_each(|slot| log.note(at(slot), &[closed(slot, true)], &herder));
+        log.publish(at(100), SlotIndex(101), &herder);
+        assert!(numbers(&slots).is_empty(), "{:?}", numbers(&slots));
+    }
+
+    #[test]
+    fn a_slot_that_goes_on_and_on_is_bounded_in_steps_and_in_bytes() {
+        let (mut log, slots, herder) = log();
+        (0..1_000).for_each(|_| log.note(at(1), &[moved(6, 1)], &herder));
+        (0..1_000).for_each(|_| log.note(at(1), &[moved(7, 1_000)], &herder));
+        log.publish(at(1), SlotIndex(8), &herder);
+        for trace in slots.load().iter() {
+            let bytes: usize = trace.steps.iter().map(|(_, step)| bytes_of(step)).sum();
+            assert!(trace.steps.len() <= STEPS_MAX && bytes <= STEP_BYTES_MAX, "slot {}", trace.slot);
+            assert_eq!(trace.steps.len() as u64 + trace.steps_left_out, 1_000, "nothing is dropped without a word");
         }
     }
 }

@@ -17,8 +17,9 @@ const FILES_MAX: usize = 1000;
 /// How deep folders are searched.
 const DEPTH_MAX: usize = 4;
 
-/// Explain configurations: the quorum set and how it was derived, what halts it, what is unsafe. Several files, or a
-/// folder, are checked together: do their quorums intersect?
+/// Explain configurations: the quorum set and how it came about, what halts it, what is unsafe
+///
+/// Several files, or a folder, are also checked together: does every two of their quorums share a node?
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Configurations, or folders of them (every .toml file but genesis.toml).

@@ -1,13 +1,34 @@
-//! `fba ledger`: closed ledgers.
+//! `fba ledger`: closed ledgers, as a node shows them; `verify` and `export` read them where they are stored.
+
+mod export;
+mod source;
+mod verify;
 
 use crate::cli::client::{Client, NodeArgs, segment};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::text;
 use crate::http::{PAGE_MAX, dto};
 
-/// Show one closed ledger with its transactions, or the newest ones
+/// Show one closed ledger with its transactions, or the newest ones; check and export stored ones
 #[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    stored: Option<Stored>,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+/// What is done with ledgers where they are stored.
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Stored {
+    Verify(verify::Args),
+    Export(export::Args),
+}
+
+/// Which ledgers to ask a node for.
+#[derive(Clone, Debug, clap::Args)]
+struct ShowArgs {
     /// A sequence number, a header hash, `latest`, or `list` for the newest ledgers
     #[arg(default_value = "latest", value_name = "LEDGER")]
     which: String,
@@ -21,16 +42,24 @@ pub struct Args {
     node: NodeArgs,
 }
 
-/// Asks the node and prints what it says.
+/// Asks the node and prints what it says, or reads what is stored.
 ///
 /// # Errors
-/// [`Exit::No`] if there is no such ledger; else as [`Client::get`].
+/// [`Exit::No`] if there is no such ledger; else as [`Client::get`], or as the subcommand says.
 pub fn run(args: &Args) -> Result<Exit, CliError> {
+    match &args.stored {
+        Some(Stored::Verify(args)) => verify::run(args),
+        Some(Stored::Export(args)) => export::run(args),
+        None => show(&args.show),
+    }
+}
+
+fn show(args: &ShowArgs) -> Result<Exit, CliError> {
     let client = Client::new(&args.node)?;
     if args.which == "list" { list(args, &client) } else { one(args, &client) }
 }
 
-fn list(args: &Args, client: &Client) -> Result<Exit, CliError> {
+fn list(args: &ShowArgs, client: &Client) -> Result<Exit, CliError> {
     let before = args.before.map(|before| format!("&before={before}")).unwrap_or_default();
     let answer: dto::Ledgers = client.get(&format!("/v1/ledgers?limit={}{before}", args.limit))?;
     if args.node.json {
@@ -51,7 +80,7 @@ fn list(args: &Args, client: &Client) -> Result<Exit, CliError> {
     Ok(Exit::Good)
 }
 
-fn one(args: &Args, client: &Client) -> Result<Exit, CliError> {
+fn one(args: &ShowArgs, client: &Client) -> Result<Exit, CliError> {
     let ledger: dto::Ledger = client.get(&format!("/v1/ledgers/{}", segment(args.which.as_bytes())))?;
     if args.node.json {
         text::say_json(&ledger)?;

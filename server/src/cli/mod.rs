@@ -1,12 +1,14 @@
 //! The commands of `fba`, one file each.
 
 pub mod account;
+pub mod backup;
 pub mod client;
 pub mod completions;
 pub mod config_check;
 pub mod config_new;
 pub mod config_publish;
 pub mod data;
+pub mod doctor;
 pub mod events;
 pub mod exit;
 pub mod keygen;
@@ -17,7 +19,9 @@ pub mod network_init;
 mod node_file;
 #[cfg(test)]
 mod node_tests;
+mod panics;
 pub mod pay;
+pub mod progress;
 pub mod run;
 mod signing;
 pub mod status;
@@ -55,12 +59,14 @@ enum Command {
     #[command(subcommand)]
     Network(NetworkCommand),
     Status(status::Args),
+    Doctor(doctor::Args),
     Watch(watch::Args),
     Ledger(ledger::Args),
     Tx(tx::Args),
     Account(account::Args),
     Pay(pay::Args),
     Data(data::Args),
+    Backup(backup::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -118,12 +124,14 @@ fn dispatch(command: &Command) -> Result<Exit, CliError> {
         Command::Network(NetworkCommand::Init(args)) => network_init::run(args).map(|()| Exit::Good),
         Command::Network(NetworkCommand::Genesis(args)) => network_genesis::run(args).map(|()| Exit::Good),
         Command::Status(args) => status::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Tx(args) => tx::run(args),
         Command::Account(args) => account::run(args),
         Command::Pay(args) => pay::run(args),
         Command::Data(args) => data::run(args),
+        Command::Backup(args) => backup::run(args),
         Command::Completions(args) => completions::run(args, command_line()).map(|()| Exit::Good),
         Command::Man(args) => man::run(args, command_line()).map(|()| Exit::Good),
     }

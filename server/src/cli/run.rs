@@ -2,6 +2,7 @@
 
 use crate::app::{self, AppError, Options};
 use crate::cli::exit::{CliError, Exit, print};
+use crate::cli::panics;
 use crate::cli::signing::key_error;
 use crate::config::{Config, Keys};
 use crate::store::{LockError, StoreError};
@@ -39,6 +40,7 @@ pub struct Args {
 /// # Errors
 /// When it cannot start, or had to stop by itself (a failed disk, a ledger that is not the network's).
 pub fn run(args: &Args) -> Result<(), CliError> {
+    panics::end_the_process();
     let filter = args.log.clone().or_else(|| std::env::var("FBA_LOG").ok()).unwrap_or_else(|| "info".to_owned());
     let format = if args.log_json { LogFormat::Json } else { LogFormat::Text };
     start_log(format, &filter).map_err(|error| CliError::new(Exit::Usage, error))?;

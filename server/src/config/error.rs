@@ -147,6 +147,16 @@ pub enum Problem {
         /// The largest.
         most: u64,
     },
+    /// Not a way to keep proofs.
+    #[error(
+        "`proofs` is {text}: write \"all\", or the number of the newest ledgers whose proofs are kept, from {least} on"
+    )]
+    NotProofs {
+        /// What is there.
+        text: String,
+        /// The least number.
+        least: u64,
+    },
     /// Two listeners on one port.
     #[error("`listen` and `http` are both {0}: give each its own port")]
     SamePort(String),
@@ -160,6 +170,12 @@ pub enum Problem {
         /// What is there.
         text: String,
     },
+    /// Not `key@host:port`.
+    #[error(
+        "`preferred_peers` has {0:?}: expected the public key and address of a node, such as \"G…@node.example:7001\"; \
+         without a key, use `known_peers`"
+    )]
+    NotAPreferredPeer(String),
     /// Not a host name.
     #[error("{0:?} is not a host name: write it without scheme, port and path, such as \"node.example\"")]
     NotAHost(String),

@@ -6,6 +6,7 @@
 mod error;
 mod http_limits;
 mod names;
+mod overlay;
 mod raw;
 pub mod safety;
 mod source;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use error::{ConfigErrors, Located, Problem, Unsafe};
 pub use names::{HomeDomain, HostPort, NodeName, OWN_NAME};
+pub use overlay::OverlaySettings;
 pub use safety::{Intersection, Safety};
 pub use trust::{Directory, Known, QuorumSetOrigin, Trust};
 pub use warning::Warning;
@@ -26,12 +28,13 @@ use crate::cli::exit::Exit;
 use crate::http::Limits;
 use crate::key::{node_from_strkey, node_strkey};
 use crate::ledger::Genesis;
-use crate::store::{KeyFileError, LockError, key_file};
+use crate::store::{KeyFileError, LockError, ProofsKept, key_file};
 use fba_core::NodeId;
 use raw::Raw;
 use source::{Problems, Source};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -68,8 +71,12 @@ pub struct Config {
     pub http_limits: Limits,
     /// The folder of the database.
     pub data_dir: PathBuf,
-    /// Whom to call: known peers, and validators whose address is given. Never this node.
+    /// For how many ledgers proofs are kept.
+    pub proofs: ProofsKept,
+    /// Whom to call: preferred and known peers, and validators whose address is given. Never this node.
     pub peers: Vec<Peer>,
+    /// Whom else to call, and whom to let in.
+    pub overlay: OverlaySettings,
     /// Whom this node trusts.
     pub trust: Trust,
     /// What the quorum set can stand if everybody in it uses the same.
@@ -167,7 +174,10 @@ struct Plain {
     http_hosts: Vec<String>,
     http_limits: Limits,
     data_dir: PathBuf,
+    proofs: ProofsKept,
     known_peers: Vec<HostPort>,
+    preferred_peers: Vec<Peer>,
+    overlay: OverlaySettings,
     accepted: BTreeSet<Unsafe>,
 }
 
@@ -199,12 +209,16 @@ impl Plain {
             optional(problems, raw.public_address.as_ref(), |text| HostPort::parse("public_address", text));
         let home_domain = optional(problems, raw.home_domain.as_ref(), HomeDomain::parse);
         let name = optional(problems, raw.node_name.as_ref(), NodeName::parse);
+        let (overlay, preferred_peers) = overlay::read(raw.overlay.as_ref(), problems);
         let words = |text: &str| Unsafe::from_words(text).ok_or_else(|| Problem::UnknownWords(names::shortened(text)));
         Some(Self {
             accepted: all(problems, &raw.accept_unsafe, words).into_iter().collect(),
             http_hosts: all(problems, &raw.http_hosts, names::http_host),
             http_limits: http_limits::read(raw.http_limits.as_ref(), problems),
+            proofs: optional_proofs(problems, raw.history.proofs.as_ref()),
             known_peers: all(problems, &raw.known_peers, |text| HostPort::parse("known_peers", text)),
+            preferred_peers,
+            overlay,
             node_seed_file: seed?,
             is_validator: *is_validator?,
             home_domain,
@@ -259,28 +273,26 @@ impl Plain {
             http_hosts: self.http_hosts,
             http_limits: self.http_limits,
             data_dir: self.data_dir,
+            proofs: self.proofs,
             peers,
+            overlay: self.overlay,
             trust,
             safety,
             warnings,
         }
     }
 
-    /// Validators first: their keys are known. An address given twice is called once.
+    /// Those whose keys are known first, preferred ones before validators. An address given twice is called once.
     fn peers(&self, node: NodeId, directory: &Directory) -> Vec<Peer> {
-        let others = directory.iter().filter(|(id, _)| **id != node);
-        let mut peers: Vec<Peer> =
-            others.filter_map(|(id, known)| Some(Peer { address: known.address.clone()?, key: Some(*id) })).collect();
-        let own = directory.get(&node).and_then(|known| known.address.as_ref());
-        let mut seen: BTreeSet<&HostPort> = own.into_iter().chain(&self.public_address).collect();
-        let known: BTreeSet<HostPort> = peers.iter().map(|peer| peer.address.clone()).collect();
-        seen.extend(&known);
-        for address in &self.known_peers {
-            if seen.insert(address) {
-                peers.push(Peer { address: address.clone(), key: None });
-            }
-        }
-        peers
+        let own = directory.get(&node).and_then(|known| known.address.clone());
+        let mut seen: BTreeSet<HostPort> = own.into_iter().chain(self.public_address.clone()).collect();
+        let validators = directory.iter().filter_map(|(id, known)| {
+            let address = known.address.clone()?;
+            Some(Peer { address, key: Some(*id) })
+        });
+        let known = self.known_peers.iter().map(|address| Peer { address: address.clone(), key: None });
+        let listed = self.preferred_peers.iter().cloned().chain(validators).chain(known);
+        listed.filter(|peer| peer.key != Some(node) && seen.insert(peer.address.clone())).collect()
     }
 
     fn trust_warnings(&self, node: NodeId, trust: &Trust, safety: &Safety, used: &BTreeSet<Unsafe>) -> Vec<Warning> {
@@ -327,6 +339,27 @@ impl Plain {
         }
         warnings
     }
+}
+
+/// `"all"`, or a number of ledgers; all unless it says something else.
+fn optional_proofs(problems: &mut Problems<'_>, value: Option<&Spanned<toml::Value>>) -> ProofsKept {
+    let Some(value) = value else { return ProofsKept::All };
+    let kept = match value.get_ref() {
+        toml::Value::String(words) if words == "all" => Some(ProofsKept::All),
+        toml::Value::Integer(number) => {
+            let number = u64::try_from(*number).ok().filter(|number| *number >= ProofsKept::LEAST);
+            number.and_then(NonZeroU64::new).map(ProofsKept::Newest)
+        }
+        toml::Value::String(_)
+        | toml::Value::Float(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Datetime(_)
+        | toml::Value::Array(_)
+        | toml::Value::Table(_) => None,
+    };
+    let text = || names::shortened(&value.get_ref().to_string());
+    let kept = kept.ok_or_else(|| Problem::NotProofs { text: text(), least: ProofsKept::LEAST });
+    problems.keep(&value.span(), kept).unwrap_or_default()
 }
 
 fn required<'r, T>(

@@ -1,6 +1,7 @@
 //! The shape of a configuration file, as written. Everything has a span, so that every complaint has a line.
 
 use super::http_limits::RawHttpLimits;
+use super::overlay::RawOverlay;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -23,6 +24,7 @@ pub(super) struct Raw {
     pub(super) data_dir: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) known_peers: Vec<Spanned<String>>,
+    pub(super) overlay: Option<RawOverlay>,
     #[serde(default)]
     pub(super) accept_unsafe: Vec<Spanned<String>>,
     #[serde(default)]
@@ -30,6 +32,14 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) validator: Vec<Spanned<RawValidator>>,
     pub(super) quorum_set: Option<Spanned<RawQuorumSet>>,
+    #[serde(default)]
+    pub(super) history: RawHistory,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawHistory {
+    pub(super) proofs: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Deserialize)]

@@ -133,6 +133,30 @@ fn wrong_plain_values_are_refused_with_their_line() {
     );
 }
 
+/// Limits for HTTP, to be appended to [`GOOD`]: they begin on line 33.
+const HTTP_LIMITS: &str = "\n[http_limits]\nconnections = 100\nrequests_per_second = 7\nlimit_loopback = true\n";
+
+#[test]
+fn limits_for_http_are_read_and_wrong_ones_refused_with_their_line() {
+    let text = format!("{GOOD}{HTTP_LIMITS}");
+    let (limits, default) = (load(&text).unwrap().http_limits, Limits::default());
+    let as_written =
+        Limits { connections: 100, requests_per_second: 7.try_into().unwrap(), limit_loopback: true, ..default };
+    assert_eq!(limits, as_written);
+    assert_eq!(load(GOOD).unwrap().http_limits, default);
+    assert_refused(
+        &text,
+        &[
+            ("no connections", "= 100", "= 0", 34, "`connections` is 0: it can be 1 to 10000"),
+            ("too many", "= 100", "= 10001", 34, "`connections` is 10001"),
+            ("a rate of nothing", "= 7", "= 0", 35, "`requests_per_second` is 0: it can be 1 to 1000000"),
+            ("negative", "= 7", "= -1", 35, "invalid value"),
+            ("unknown key", "requests_per_second", "requests", 35, "unknown field `requests`"),
+            ("no such limit", "limit_loopback = true", "limit_loopback = 1", 36, "expected a boolean"),
+        ],
+    );
+}
+
 #[test]
 fn wrong_organisations_are_refused_with_their_line() {
     assert_refused(
@@ -285,7 +309,7 @@ fn wrong_quorum_sets_by_hand_are_refused_with_their_line() {
                 "threshold = 2",
                 "threshold = 0",
                 34,
-                "threshold 0 of 3 member(s): it is at least 1 and at most 3; 2 would be a majority",
+                "threshold 0 of 3 member(s): it is at least 1 and at most 3; write 2, which is a majority",
             ),
             ("threshold too large", "threshold = 2", "threshold = 4", 34, "threshold 4 of 3"),
             ("negative threshold", "threshold = 2", "threshold = -1", 34, "invalid value"),
@@ -310,6 +334,19 @@ fn wrong_quorum_sets_by_hand_are_refused_with_their_line() {
             ),
         ],
     );
+}
+
+#[test]
+fn proofs_are_kept_as_the_file_says() {
+    let with = |proofs: &str| format!("{GOOD}\n[history]\nproofs = {proofs}\n");
+    assert_eq!(load(GOOD).unwrap().proofs, ProofsKept::All);
+    assert_eq!(load(&with("\"all\"")).unwrap().proofs, ProofsKept::All);
+    let newest = ProofsKept::Newest(NonZeroU64::new(5_000).unwrap());
+    assert_eq!(load(&with("5000")).unwrap().proofs, newest);
+    for wrong in ["\"some\"", "11", "0", "-1", "[1]", "true"] {
+        let found = refusals(&with(wrong)).join("\n");
+        assert!(found.contains(&format!("`proofs` is {wrong}: write \"all\", or the number")), "{found}");
+    }
 }
 
 #[test]
@@ -484,4 +521,35 @@ fn genesis_must_be_of_the_network_the_file_names() {
     std::fs::write(folder.path().join("genesis.toml"), genesis.to_toml()).unwrap();
     let errors = config.load_genesis().unwrap_err().to_string();
     assert!(errors.contains("this node would speak to another network"), "{errors}");
+}
+
+#[test]
+fn overlay_settings_have_bounds_and_preferred_peers_have_keys() {
+    let overlay = |lines: &str| format!("{GOOD}\n[overlay]\n{lines}\n");
+    let first = GOOD.lines().count() + 3;
+    for (line, words) in [
+        ("target_outbound = 65", "`target_outbound` is 65: it can be 0 to 64"),
+        ("max_inbound = 1001", "`max_inbound` is 1001: it can be 0 to 1000"),
+        ("max_inbound = -1", "expected u32"),
+        ("peers_only = 1", "expected a boolean"),
+        ("max_outbound = 3", "unknown field `max_outbound`"),
+        ("preferred_peers = [\"carol.example:7001\"]", "expected the public key and address of a node"),
+        ("preferred_peers = [\"GABC@carol.example:7001\"]", "public key"),
+    ] {
+        let found = refusals(&overlay(line));
+        let wanted = |text: &String| text.starts_with(&format!("{first}: ")) && text.contains(words);
+        assert!(found.iter().any(wanted), "wanted {first}: …{words}…, found {found:#?}");
+    }
+    let portless = format!("preferred_peers = [\"{}@carol.example\"]", node_strkey(key(3)));
+    assert!(refusals(&overlay(&portless)).iter().any(|text| text.contains("expected host:port")));
+
+    let lines = format!(
+        "target_outbound = 0\nmax_inbound = 3\npeers_only = true\npreferred_peers = [\"{}@carol.example:7001\"]",
+        node_strkey(key(3))
+    );
+    let config = load(&overlay(&lines)).unwrap();
+    assert_eq!(config.overlay, OverlaySettings { target_outbound: 0, max_inbound: 3, peers_only: true });
+    let first = config.peers.first().unwrap();
+    assert_eq!((first.address.to_string(), first.key), ("carol.example:7001".to_owned(), Some(key(3))));
+    assert_eq!(load(GOOD).unwrap().overlay, OverlaySettings::default());
 }

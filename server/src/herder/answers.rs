@@ -23,7 +23,7 @@ impl Herder {
     }
 
     pub(super) fn peer_down(&mut self, now: Now, peer: NodeId) {
-        self.peers.remove(peer);
+        self.peers.remove(now.monotonic, peer);
         self.book.forget_peer(peer);
         self.pending.forget_peer(peer);
         self.fetches.forget_peer(now.monotonic, peer);
@@ -46,6 +46,8 @@ impl Herder {
             Message::GetTxSet(hash) => self.send_tx_set(now, from, hash),
             Message::TxSet(set) => self.tx_set(from, set),
             Message::DontHave(hash) => self.fetches.dont_have(now.monotonic, from, hash),
+            // The overlay's own business: it does not hand them on.
+            Message::Peers(_) => {}
             Message::TxAdvert(hashes) => self.tx_advert(now, from, &hashes),
             Message::TxDemand(hashes) => self.tx_demand(now, from, &hashes),
             Message::Transactions(transactions) => self.transactions(now, from, &transactions),

@@ -114,7 +114,8 @@ impl CatchUp {
         if self.ready.is_empty() {
             self.ready = self.bodies.take_first(sequence)?;
         }
-        self.ready.pop_front_if(|entry| entry.header.sequence == sequence)
+        let fits = self.ready.front().is_some_and(|entry| entry.header.sequence == sequence);
+        fits.then(|| self.ready.pop_front()).flatten()
     }
 
     fn can_apply(&self, sequence: u64) -> bool {

@@ -197,6 +197,14 @@ impl Herder {
         self.tracker.nodes().map(|(node, _)| node).collect()
     }
 
+    /// The transitive quorum, nearest to us first.
+    #[must_use]
+    pub fn nearest_nodes(&self) -> Vec<NodeId> {
+        let mut nodes: Vec<(NodeId, u32)> = self.tracker.nodes().collect();
+        nodes.sort_by_key(|(_, distance)| *distance);
+        nodes.into_iter().map(|(node, _)| node).collect()
+    }
+
     /// Does this transaction wait in the queue?
     #[must_use]
     pub fn is_queued(&self, hash: &Hash) -> bool {

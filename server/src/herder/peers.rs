@@ -27,6 +27,11 @@ const TRANSACTIONS: Rate = Rate { burst: 16 << 20, per_second: 4 << 20 };
 /// What a question itself counts as, in bytes, whatever the answer.
 pub(crate) const QUESTION_BYTES: usize = 1 << 10;
 
+/// What a peer that left has used up is remembered for so long: by then every limit is as good as new ...
+const REMEMBERED_FOR: Duration = STATE_ASKS_WINDOW;
+/// ... of so many peers: several times the links of a node.
+const REMEMBERED_MAX: usize = 1_024;
+
 #[derive(Clone, Debug)]
 struct Peer {
     state_asks: VecDeque<Duration>,
@@ -77,17 +82,26 @@ impl Bucket {
 pub(crate) struct Peers {
     up: BTreeMap<NodeId, Peer>,
     ids: BTreeSet<NodeId>,
+    /// Since when they are gone, and what they had left: a new link must not fill the buckets.
+    gone: BTreeMap<NodeId, (Duration, Peer)>,
 }
 
 impl Peers {
     pub(crate) fn add(&mut self, now: Duration, peer: NodeId) {
         self.ids.insert(peer);
-        self.up.insert(peer, Peer::new(now));
+        let before = self.gone.remove(&peer).filter(|(since, _)| now < *since + REMEMBERED_FOR);
+        self.up.insert(peer, before.map_or_else(|| Peer::new(now), |(_, left)| left));
     }
 
-    pub(crate) fn remove(&mut self, peer: NodeId) {
+    pub(crate) fn remove(&mut self, now: Duration, peer: NodeId) {
         self.ids.remove(&peer);
-        self.up.remove(&peer);
+        let Some(left) = self.up.remove(&peer) else { return };
+        self.gone.retain(|_, (since, _)| now < *since + REMEMBERED_FOR);
+        if self.gone.len() >= REMEMBERED_MAX {
+            let oldest = self.gone.iter().min_by_key(|(_, (since, _))| *since).map(|(node, _)| *node);
+            oldest.and_then(|oldest| self.gone.remove(&oldest));
+        }
+        self.gone.insert(peer, (now, left));
     }
 
     pub(crate) fn ids(&self) -> &BTreeSet<NodeId> {
@@ -145,6 +159,27 @@ mod tests {
         assert!(!peers.may_ask_state(at(59), peer));
         assert!(peers.may_ask_state(at(60), peer));
         assert!(!peers.may_ask_state(at(60), NodeId([2; 32])), "a stranger may not ask");
+    }
+
+    #[test]
+    fn a_new_link_does_not_fill_what_the_old_one_has_used_up() {
+        let (mut peers, peer) = (Peers::default(), NodeId([1; 32]));
+        let at = Duration::from_secs;
+        peers.add(at(0), peer);
+        assert!((0..10).all(|_| peers.may_ask_state(at(1), peer)));
+        assert!(peers.may_have_transactions(at(1), peer, 16 << 20));
+        peers.remove(at(1), peer);
+        peers.add(at(1), peer);
+        assert!(!peers.may_ask_state(at(1), peer) && !peers.may_have_transactions(at(1), peer, 1));
+        peers.remove(at(2), peer);
+        peers.add(at(62), peer);
+        assert!(peers.may_ask_state(at(62), peer) && peers.gone.is_empty());
+        for n in 0..5_000u16 {
+            let stranger = NodeId(std::array::from_fn(|i| n.to_be_bytes()[i % 2]));
+            peers.add(at(63), stranger);
+            peers.remove(at(63), stranger);
+        }
+        assert_eq!(peers.gone.len(), REMEMBERED_MAX);
     }
 
     #[test]

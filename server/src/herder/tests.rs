@@ -514,6 +514,7 @@ fn a_stuck_node_says_who_is_missing_at_which_step_and_what_each_said() {
     let SyncState::Joining { waits } = herder.view(now(100)).sync else { panic!("nothing has closed yet") };
     assert_eq!((waits.need, waits.peers), (Need::Heard, 2));
     herder.handle(now(20_000), Input::Wakeup);
+    let _ = herder.flush(now(20_000));
     let SyncState::Stuck { seconds, waits } = herder.view(now(20_000)).sync else { panic!("it is stuck") };
     assert_eq!((seconds, waits.slot, waits.need), (20, SlotIndex(2), Need::Heard));
     let missing = waits.missing.expect("two of four are not enough");

@@ -19,7 +19,7 @@ const START: &[u8] = b"HTTP/1.1 4";
 /// The end of a head, and of the whole answer: hyper's have no body.
 const END: &[u8] = b"\r\n\r\n";
 
-/// A whole answer as bytes for the socket, after which the connection ends. Also returns its request id.
+/// A whole answer as bytes for the socket, after which the connection ends.
 pub(crate) fn answer(error: ApiError, ids: &RequestIds) -> Bytes {
     let mut response: Response<_> = warp::reply::Response::from(error.clone());
     let body = error.to_json();

@@ -130,11 +130,11 @@ pub struct Sync {
     /// Why, where that needs words.
     pub reason: Option<String>,
     /// What the open slot waits for, where that is why.
-    pub waits: Option<Waits>,
+    pub waits: Option<Box<Waits>>,
     /// How far a node that lost its votes is from voting again, while it is `recovering`.
     pub recovery: Option<Recovery>,
     /// How far it has come, while it fetches ledgers it lacks.
-    pub catch_up: Option<CatchUp>,
+    pub catch_up: Option<Box<CatchUp>>,
 }
 
 /// What keeps the open slot from closing, seen from this node's quorum set.
@@ -207,7 +207,7 @@ impl From<&view::NodeView> for Sync {
             reason: view.reason.clone(),
             waits: view.waits.clone(),
             recovery: view.recovery.clone(),
-            catch_up: view.catch_up.clone(),
+            catch_up: view.catch_up.clone().map(Box::new),
         }
     }
 }

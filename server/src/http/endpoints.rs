@@ -51,7 +51,8 @@ pub const ENDPOINTS: [Endpoint; 21] = [
 pub(crate) struct Surface {
     /// Its addresses.
     pub(crate) endpoints: &'static [Endpoint],
-    /// Every address that begins with one of these is in the table or nowhere; every other is a page or a file.
+    /// Every address that begins with one of these is in the table or nowhere; every other is a page or a file. An
+    /// empty one reserves everything.
     pub(crate) reserved: &'static [&'static str],
 }
 
@@ -81,7 +82,7 @@ impl Surface {
         }
         let reserved =
             |prefix: &&str| path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if methods.is_empty() && !self.reserved.iter().any(|prefix| reserved(prefix)) {
+        if methods.is_empty() && !self.reserved.iter().any(reserved) {
             methods.push(Method::GET);
         }
         if methods.contains(&Method::GET) {

@@ -15,7 +15,7 @@ const NAMES_MAX: usize = 8;
 pub(super) struct Explained {
     pub(super) sync: SyncState,
     pub(super) reason: Option<String>,
-    pub(super) waits: Option<dto::Waits>,
+    pub(super) waits: Option<Box<dto::Waits>>,
     pub(super) recovery: Option<dto::Recovery>,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn explained(sync: &herder::SyncState, identity: &Identity) -> Explai
         herder::SyncState::Recovering(recovery) => Explained {
             sync: SyncState::Recovering,
             reason: Some(recovery_text(recovery, identity)),
-            waits: recovery.waits.as_ref().map(|waits| waits_of(waits, identity)),
+            waits: recovery.waits.as_ref().map(|waits| Box::new(waits_of(waits, identity))),
             recovery: Some(recovery_of(recovery)),
         },
         herder::SyncState::Diverged => {
@@ -50,7 +50,7 @@ pub(super) fn explained(sync: &herder::SyncState, identity: &Identity) -> Explai
 }
 
 fn waiting(sync: SyncState, reason: String, waits: &Waits, identity: &Identity) -> Explained {
-    Explained { sync, reason: Some(reason), waits: Some(waits_of(waits, identity)), recovery: None }
+    Explained { sync, reason: Some(reason), waits: Some(Box::new(waits_of(waits, identity))), recovery: None }
 }
 
 /// How the quorum set stands, and what would halt the node.

@@ -8,7 +8,7 @@ use crate::http::submit::{self, Gateway, SubmitQuery};
 use crate::http::view::{Identity, Published, SyncState, stuck_after};
 use crate::http::{Stop, assets, dto, quorum, slots};
 use crate::key::{node_from_strkey, node_strkey};
-use crate::ledger::AccountId;
+use crate::ledger::{AccountId, TRANSACTION_BYTES_MAX};
 use crate::telemetry::Metrics;
 use fba_core::Hash;
 use serde::Deserialize;
@@ -130,7 +130,8 @@ fn submit_route(
         .then(|query: SubmitQuery, headers: HeaderMap, body, site: Arc<Site>| async move {
             let result = async {
                 check_content(&headers)?;
-                let body = submit::read_body(declared_length(&headers), body, site.body_read).await?;
+                let body =
+                    submit::read_body(TRANSACTION_BYTES_MAX, declared_length(&headers), body, site.body_read).await?;
                 site.gateway.submit(query, body).await
             };
             result.await.unwrap_or_else(Response::from)

@@ -9,7 +9,7 @@ use crate::http::error::{ApiError, json};
 use crate::http::history::Reads;
 use crate::http::view::{Published, SyncState};
 use crate::key::NetworkId;
-use crate::ledger::{SignedTransaction, TRANSACTION_BYTES_MAX};
+use crate::ledger::SignedTransaction;
 use async_channel::{Receiver, Sender, TrySendError};
 use bytes::{Buf, Bytes, BytesMut};
 use fba_core::Hash;
@@ -240,17 +240,18 @@ fn pending(hash: Hash) -> Response {
     json(StatusCode::ACCEPTED, &dto::TransactionStatus::Pending { hash: hash.to_string() })
 }
 
-/// Reads a body of at most [`TRANSACTION_BYTES_MAX`], whether its length is declared or not.
+/// Reads a body of at most `most` bytes within `limit`, whether its length is declared or not.
 pub(crate) async fn read_body<B: Buf>(
+    most: usize,
     declared: Option<u64>,
     body: impl Stream<Item = Result<B, warp::Error>>,
     limit: Duration,
 ) -> Result<Bytes, ApiError> {
     let too_large = || {
-        let message = format!("a transaction has at most {TRANSACTION_BYTES_MAX} bytes");
+        let message = format!("the body has at most {most} bytes here");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     };
-    if declared.is_some_and(|length| length > TRANSACTION_BYTES_MAX as u64) {
+    if declared.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
     let all = async {
@@ -258,7 +259,7 @@ pub(crate) async fn read_body<B: Buf>(
         let mut bytes = BytesMut::new();
         while let Some(part) = body.next().await {
             let mut part = part.map_err(|_| ApiError::bad_request("bad_body", "the body ended early"))?;
-            if part.remaining() > TRANSACTION_BYTES_MAX - bytes.len() {
+            if part.remaining() > most - bytes.len() {
                 return Err(too_large());
             }
             bytes.extend_from_slice(&part.copy_to_bytes(part.remaining()));

@@ -39,7 +39,7 @@ pub struct NodeView {
     /// Why it is in that state, where that needs words.
     pub reason: Option<String>,
     /// What the open slot waits for, where that is why.
-    pub waits: Option<dto::Waits>,
+    pub waits: Option<Box<dto::Waits>>,
     /// How far it is from voting again, if it lost its votes.
     pub recovery: Option<dto::Recovery>,
     /// How far it has come, while it fetches ledgers.

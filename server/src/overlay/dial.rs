@@ -1,7 +1,8 @@
-//! Dialling the configured peers, each by a task of its own: again and again, ever more rarely, never in step.
+//! Dialling the configured peers, each by a task of its own: again and again, ever more rarely, never in step. One more
+//! task dials nodes of the book while there are too few links.
 
-use super::close::Close;
-use super::{Departing, PeerAddress, Shared, link, tls};
+use super::close::{Close, CloseCode};
+use super::{Departing, KnownPeer, PeerAddress, Shared, link, lock, tls, unix_ms};
 use crate::runtime;
 use async_channel::Receiver;
 use fba_core::NodeId;
@@ -16,6 +17,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// A link that lived so long was a success: the next pause is the first again.
 const GOOD_LINK: Duration = Duration::from_secs(10);
+/// Nodes of the book are chosen so often, jittered down to half.
+const CHOOSE_EVERY: Duration = Duration::from_secs(5);
 /// Addresses of one name that are tried in one round.
 const ADDRESSES_MAX: usize = 8;
 /// A ban is looked at again so often: it may be lifted by the clock.
@@ -91,6 +94,54 @@ pub(super) async fn keep_dialling(
     }
 }
 
+/// Dials nodes of the book for as long as the node runs, so that there are enough links that no stranger has brought
+/// about.
+pub(super) async fn keep_target(shared: Arc<Shared>, endpoint: Endpoint, seats: Receiver<()>, mut backoff: Backoff) {
+    loop {
+        for known in shared.to_dial() {
+            let marked = Dialling { shared: Arc::clone(&shared), node: known.node };
+            shared.tasks.spawn(try_known(Arc::clone(&shared), endpoint.clone(), known, marked));
+        }
+        runtime::sleep(PAUSE_MIN).await;
+        runtime::first(runtime::sleep(CHOOSE_EVERY.mul_f64(1.0 - backoff.unit() / 2.0)), seats.recv()).await;
+    }
+}
+
+/// Marks a node of the book as being dialled, for as long as it lives.
+struct Dialling {
+    shared: Arc<Shared>,
+    node: NodeId,
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        lock(&self.shared.state).dialling.remove(&self.node);
+    }
+}
+
+async fn try_known(shared: Arc<Shared>, endpoint: Endpoint, known: KnownPeer, marked: Dialling) {
+    let address = known.address.to_string();
+    let departing = Departing { node: Some(known.node), address: &address };
+    let dialled = async {
+        let connection = connect(&endpoint, known.address, Some(known.node), shared.deadlines.handshake).await?;
+        link::establish(&shared, &connection, true).await
+    };
+    match dialled.await {
+        Ok(established) => {
+            // Counted as a link from here on.
+            drop(marked);
+            established.serve(&shared).await;
+        }
+        Err(close) => {
+            // Otherwise it has dialled us meanwhile.
+            if close.code != Some(CloseCode::Duplicate) {
+                lock(&shared.state).book.failed(known.address, unix_ms());
+            }
+            shared.depart(&departing, &close);
+        }
+    }
+}
+
 /// Dials `peer` and serves the link until it ends. The node that was reached, if a link came up.
 async fn once(shared: &Arc<Shared>, endpoint: &Endpoint, peer: &PeerAddress) -> Option<NodeId> {
     let addresses = match resolve(endpoint, &peer.address).await {
@@ -121,7 +172,7 @@ async fn once(shared: &Arc<Shared>, endpoint: &Endpoint, peer: &PeerAddress) -> 
     None
 }
 
-async fn connect(
+pub(super) async fn connect(
     endpoint: &Endpoint,
     address: SocketAddr,
     expected: Option<NodeId>,
@@ -137,7 +188,7 @@ async fn connect(
 }
 
 /// The addresses of `name`, looked up anew, as far as our socket can reach them.
-async fn resolve(endpoint: &Endpoint, name: &str) -> Result<Vec<SocketAddr>, Close> {
+pub(super) async fn resolve(endpoint: &Endpoint, name: &str) -> Result<Vec<SocketAddr>, Close> {
     let found = runtime::timeout(RESOLVE_DEADLINE, runtime::resolve(name))
         .await
         .map_err(|_| Close::timeout(format!("{name:?} was not resolved within {RESOLVE_DEADLINE:?}")))?

@@ -9,10 +9,10 @@ use super::close::{Close, CloseCode};
 use super::frames::Deadlines;
 use super::handshake::Channel;
 use super::queue::{PerLane, Pushed, Queue, VoteKey};
-use super::registry::{Candidate, LinkId};
+use super::registry::{Candidate, Denied, LinkId};
 use super::{Event, GOODBYE, HelloInfo, Shared, frames, lock, tls};
 use crate::runtime;
-use crate::wire::{self, Lane, Message};
+use crate::wire::{self, Lane, Message, PeerHint};
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 use fba_core::NodeId;
@@ -65,6 +65,8 @@ pub(super) struct Link {
     bells: PerLane<(Sender<()>, Receiver<()>)>,
     /// Messages that were not sent for want of room.
     pub(super) shed: AtomicU64,
+    /// Has it told us where others are? It may once.
+    told: AtomicBool,
     /// Why the connection ends, as the first task to know says.
     verdict: OnceLock<Close>,
     /// Closed when the link is gone and its end was reported.
@@ -143,8 +145,8 @@ fn take_seat(
     let mut state = lock(&shared.state);
     let admitted = state.registry.admit(candidate).map_err(|denied| {
         let code = match denied {
-            super::registry::Denied::Duplicate => CloseCode::Duplicate,
-            super::registry::Denied::Full(_) | super::registry::Denied::NetworkFull(_) => CloseCode::NoSeat,
+            Denied::Duplicate => CloseCode::Duplicate,
+            Denied::Full(_) | Denied::NetworkFull(_) | Denied::NotListed => CloseCode::NoSeat,
         };
         Close::new(code, denied)
     })?;
@@ -162,6 +164,7 @@ fn take_seat(
         queue: Mutex::default(),
         bells: PerLane::new(|| async_channel::bounded(1)),
         shed: AtomicU64::new(0),
+        told: AtomicBool::new(false),
         verdict: OnceLock::new(),
         ended,
     });
@@ -183,6 +186,7 @@ impl Established {
             link.end(Close::new(CloseCode::Shutdown, GOODBYE));
         }
         let readers = link.start(shared, channel);
+        link.introduce(shared);
         let closed = link.connection.closed().await;
         // A message must not be reported after the end of its link.
         for reader in readers {
@@ -240,6 +244,30 @@ impl Link {
         if let Err(close) = result {
             self.end(close);
         }
+    }
+
+    /// Where the peer listens, if that is certain: one socket of a node both listens and dials.
+    pub(super) fn listening_at(&self) -> Option<SocketAddr> {
+        (!self.inbound || self.address.port() == self.hello.port).then_some(self.address)
+    }
+
+    /// Notes where the peer is, and tells one that dialled us where others are.
+    fn introduce(&self, shared: &Shared) {
+        let hints = shared.introduce(self);
+        if self.inbound && !hints.is_empty() {
+            let message = Message::Peers(hints);
+            // Nothing else waits in the lane yet.
+            let _queued = super::encode(&message).is_some_and(|frame| self.send(message.lane(), None, frame));
+        }
+    }
+
+    /// The peer says where others are.
+    fn hear(&self, shared: &Shared, hints: &[PeerHint]) -> Result<(), Close> {
+        if self.inbound || self.told.swap(true, Ordering::Relaxed) {
+            return Err(Close::offence("sent addresses of peers twice, or to the side that was dialled"));
+        }
+        shared.hear(self.node, self.address.ip(), hints);
+        Ok(())
     }
 
     /// Starts all tasks of the link; the readers are returned.
@@ -318,6 +346,10 @@ impl Link {
                 runtime::spawn_blocking(move || wire::decode(network, lane, &bytes)).await
             };
             let message: Message = decoded.map_err(Close::offence)?;
+            if let Message::Peers(hints) = &message {
+                self.hear(shared, hints)?;
+                continue;
+            }
             let event = Event::Message { from: self.node, message };
             match runtime::first(events.send(event), self.connection.closed()).await {
                 Either::Left(Ok(())) => {}

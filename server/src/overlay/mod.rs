@@ -2,15 +2,19 @@
 //!
 //! It decides nothing about consensus: what is flooded and fetched is the herder's business. It proves who the peer
 //! is (`tls`, `handshake`), keeps one connection per pair and seats for those we depend on (`registry`), dials the
-//! configured peers (`dial`), and never lets votes wait behind payload (`queue`, `link`).
+//! configured peers (`dial`) and, if those are few, others it has heard of (`book`), never lets votes wait behind
+//! payload (`queue`, `link`), and keeps off those who knock too often (`knocks`) or break rules (`bans`).
 
 mod bans;
+mod book;
 mod close;
 mod dial;
 mod endpoint;
 mod frames;
 mod handshake;
+mod knocks;
 mod link;
+mod probe;
 mod queue;
 mod registry;
 #[cfg(test)]
@@ -18,28 +22,32 @@ mod tests;
 mod tls;
 
 pub use bans::Ban;
+pub use book::KnownPeer;
+pub use probe::{Reached, probe};
 pub use registry::{Departure, Seats};
 
 use crate::key::{NetworkId, SecretKey, node_strkey};
 use crate::runtime::{self, Tasks};
-use crate::wire::{self, ADDRESS_BYTES_MAX, Message, VersionRange};
+use crate::wire::{self, ADDRESS_BYTES_MAX, Message, PeerHint, VersionRange};
 use async_channel::{Receiver, Sender};
 use bans::Bans;
+use book::Book;
 use bytes::Bytes;
 use close::{Close, CloseCode};
 use fba_core::NodeId;
 use frames::Deadlines;
 use handshake::Identity;
+use knocks::{Answer, Knocks};
 use link::Link;
 use queue::VoteKey;
 use quinn::{Endpoint, Incoming, VarInt};
 use registry::{LinkId, Registry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Above so many handshakes at once a dialler must first prove its address (QUIC's Retry), which costs a spoofer.
 const HALF_OPEN_RETRY: usize = 64;
@@ -63,6 +71,10 @@ pub struct OverlayConfig {
     pub trusted: BTreeSet<NodeId>,
     /// What [`Overlay::take_ban_changes`] gave an earlier process.
     pub bans: Vec<Ban>,
+    /// What [`Overlay::take_book_changes`] gave an earlier process.
+    pub known: Vec<KnownPeer>,
+    /// If fewer links than this are to nodes we have dialled or depend on, others that are known are dialled.
+    pub target_outbound: usize,
     /// Seats for nodes that are neither configured nor wanted.
     pub seats: Seats,
     /// Only nodes of this network are spoken to.
@@ -187,8 +199,10 @@ pub enum OverlayError {
 struct State {
     registry: Registry,
     bans: Bans,
-    /// Members of our own quorum set.
-    trusted: BTreeSet<NodeId>,
+    book: Book,
+    /// Those of the book that are being dialled.
+    dialling: BTreeSet<NodeId>,
+    knocks: Knocks,
     /// The link that has the seat of each node.
     links: BTreeMap<NodeId, Arc<Link>>,
     /// Rung whenever a link ends, so that diallers look again.
@@ -204,6 +218,12 @@ struct Shared {
     rest: Sender<Event>,
     tasks: Tasks,
     half_open: AtomicUsize,
+    started: Instant,
+    target_outbound: usize,
+    /// Nobody that is not listed is dialled, told of others or believed about them.
+    listed_only: bool,
+    /// Can our socket reach IPv6 addresses?
+    reaches_v6: bool,
 }
 
 /// Whom a failure is about.
@@ -273,7 +293,7 @@ impl Shared {
 
     fn offended(&self, node: NodeId, reason: &str) {
         let mut state = lock(&self.state);
-        let chosen = state.trusted.contains(&node) || state.registry.is_configured(node);
+        let chosen = state.registry.is_chosen(node);
         let Ban { until_ms, offences, .. } = state.bans.offence(node, unix_ms(), reason, chosen);
         drop(state);
         tracing::warn!(peer = %node_strkey(node), reason, ?until_ms, offences, "banned a peer that breaks rules");
@@ -285,6 +305,44 @@ impl Shared {
             Some((ban, _)) => Err(Close::new(CloseCode::Banned, format!("banned: {}", ban.reason))),
             None => Ok(()),
         }
+    }
+
+    /// Writes down where the peer of a new link is, and says what to tell it of others.
+    fn introduce(&self, link: &Link) -> Vec<PeerHint> {
+        let (mut state, now_ms) = (lock(&self.state), unix_ms());
+        let State { book, links, .. } = &mut *state;
+        // Those that have been up for long are reached now, not when their links began.
+        for other in links.values().filter(|other| other.up.load(Ordering::Relaxed)) {
+            if let Some(address) = other.listening_at() {
+                book.met(other.node, address, now_ms);
+            }
+        }
+        if self.listed_only { Vec::new() } else { book.to_tell(link.node, link.address.ip(), now_ms) }
+    }
+
+    fn hear(&self, source: NodeId, at: IpAddr, hints: &[PeerHint]) {
+        if !self.listed_only {
+            let new = lock(&self.state).book.hear(source, at, hints);
+            tracing::debug!(source = %node_strkey(source), told = hints.len(), new, "heard where other nodes are");
+        }
+    }
+
+    /// Nodes of the book to dial now. Each is marked as being dialled.
+    fn to_dial(&self) -> Vec<KnownPeer> {
+        let (mut state, now_ms) = (lock(&self.state), unix_ms());
+        let State { registry, bans, book, dialling, .. } = &mut *state;
+        let missing = self.target_outbound.saturating_sub(registry.ours() + dialling.len());
+        if missing == 0 || self.listed_only {
+            return Vec::new();
+        }
+        let may_dial = |known: &KnownPeer| {
+            let node = known.node;
+            let taken = registry.is_linked(node) || registry.is_configured(node) || dialling.contains(&node);
+            !taken && bans.of(node, now_ms).is_none() && (self.reaches_v6 || known.address.is_ipv4())
+        };
+        let chosen = book.to_dial(now_ms, missing, may_dial, |node| registry.is_wanted(node));
+        dialling.extend(chosen.iter().map(|known| known.node));
+        chosen
     }
 
     /// How long `node` must not be dialled.
@@ -345,30 +403,33 @@ fn start_with(
     [votes, rest]: [Sender<Event>; 2],
     deadlines: Deadlines,
 ) -> Result<Overlay, OverlayError> {
-    let OverlayConfig { listen, public, peers, trusted, bans, seats, network, versions } = config;
+    let OverlayConfig { listen, public, peers, trusted, bans, known, target_outbound, seats, network, versions } =
+        config;
     let presentable = |address: &String| {
         address.len() <= ADDRESS_BYTES_MAX && address.contains(':') && address.bytes().all(|b| b.is_ascii_graphic())
     };
     if let Some(address) = public.as_ref().filter(|address| !presentable(address)) {
         return Err(OverlayError::PublicAddress { address: address.clone() });
     }
-    let mut instance = [0; 16];
-    getrandom::fill(&mut instance).map_err(|error| OverlayError::NoRandomness(error.to_string()))?;
+    let (instance, lots) = (random::<16>()?, random::<32>()?);
     let (endpoint, gone) = endpoint::bind(listen, secret)?;
     let local = endpoint.local_addr().map_err(|source| OverlayError::Bind { listen, source })?;
     let node = secret.node_id();
     // A list of all validators of a network may well name ourselves.
     let peers: Vec<PeerAddress> = peers.into_iter().filter(|peer| peer.key != Some(node)).collect();
     let configured = peers.iter().filter_map(|peer| peer.key).collect();
-    let (bells, bell_ends): (Vec<_>, Vec<Receiver<()>>) = peers.iter().map(|_| async_channel::bounded(1)).unzip();
+    // One for each peer, and one for the book.
+    let (bells, bell_ends): (Vec<_>, Vec<Receiver<()>>) = (0..=peers.len()).map(|_| async_channel::bounded(1)).unzip();
     let identity = Identity { node, network, versions, instance, ledger: ledger_sequence, port: local.port(), public };
     let shared = Arc::new(Shared {
         identity,
         deadlines,
         state: Mutex::new(State {
-            registry: Registry::new(node, seats, configured),
+            registry: Registry::new(node, seats, configured, trusted),
             bans: Bans::new(bans, unix_ms()),
-            trusted,
+            book: Book::new(node, lots, known),
+            dialling: BTreeSet::new(),
+            knocks: Knocks::default(),
             links: BTreeMap::new(),
             bells,
         }),
@@ -376,16 +437,31 @@ fn start_with(
         rest,
         tasks: Tasks::new(),
         half_open: AtomicUsize::new(0),
+        started: Instant::now(),
+        target_outbound,
+        listed_only: seats.listed_only,
+        reaches_v6: local.is_ipv6(),
     });
     shared.tasks.spawn(accept(Arc::clone(&shared), endpoint.clone()));
-    let seed = u64::from_be_bytes(instance.first_chunk().copied().unwrap_or_default());
-    for (n, (peer, bell)) in (0u64..).zip(peers.into_iter().zip(bell_ends)) {
+    let seed = u64::from_be_bytes(random()?);
+    let mut bell_ends = bell_ends.into_iter();
+    for (n, (peer, bell)) in (1u64..).zip(peers.into_iter().zip(&mut bell_ends)) {
         let backoff = dial::Backoff::new(seed.wrapping_add(n));
         shared.tasks.spawn(dial::keep_dialling(Arc::clone(&shared), endpoint.clone(), peer, bell, backoff));
+    }
+    if let Some(bell) = bell_ends.next() {
+        let backoff = dial::Backoff::new(seed);
+        shared.tasks.spawn(dial::keep_target(Arc::clone(&shared), endpoint.clone(), bell, backoff));
     }
     tracing::info!(%local, "listening for peers");
     let stop = Stop(Arc::clone(&shared));
     Ok(Overlay { shared, endpoint, local, gone, stop })
+}
+
+fn random<const N: usize>() -> Result<[u8; N], OverlayError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| OverlayError::NoRandomness(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// Counts one handshake for as long as it lives.
@@ -406,18 +482,31 @@ impl Drop for HalfOpen {
 
 async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
-        let half_open = shared.half_open.load(Ordering::Relaxed);
-        if half_open >= HALF_OPEN_MAX {
-            incoming.refuse();
-        } else if half_open >= HALF_OPEN_RETRY && incoming.may_retry() {
-            if let Err(error) = incoming.retry() {
-                error.into_incoming().refuse();
+        match judge(&shared, &incoming) {
+            Answer::Welcome => {
+                let counted = HalfOpen::begin(&shared);
+                shared.tasks.spawn(answer(Arc::clone(&shared), incoming, counted));
             }
-        } else {
-            let counted = HalfOpen::begin(&shared);
-            shared.tasks.spawn(answer(Arc::clone(&shared), incoming, counted));
+            Answer::Prove => {
+                if let Err(error) = incoming.retry() {
+                    error.into_incoming().refuse();
+                }
+            }
+            Answer::Refuse => incoming.refuse(),
         }
     }
+}
+
+fn judge(shared: &Shared, incoming: &Incoming) -> Answer {
+    let half_open = shared.half_open.load(Ordering::Relaxed);
+    if half_open >= HALF_OPEN_MAX {
+        return Answer::Refuse;
+    }
+    if half_open >= HALF_OPEN_RETRY && incoming.may_retry() {
+        return Answer::Prove;
+    }
+    let (address, proven) = (incoming.remote_address().ip(), incoming.remote_address_validated());
+    lock(&shared.state).knocks.answer(shared.started.elapsed(), address, proven)
 }
 
 /// One connection somebody else dialled, from its first packet to its end.
@@ -512,12 +601,26 @@ impl Overlay {
 
     /// The members of our own quorum set, when it has changed.
     pub fn set_trusted(&self, nodes: BTreeSet<NodeId>) {
-        lock(&self.shared.state).trusted = nodes;
+        lock(&self.shared.state).registry.set_trusted(nodes);
     }
 
-    /// The nodes that get a seat besides the configured ones: the transitive quorum.
-    pub fn set_wanted(&self, nodes: &BTreeSet<NodeId>) {
-        lock(&self.shared.state).registry.set_wanted(nodes.clone());
+    /// The transitive quorum, nearest first: the first few hundred have seats of their own, besides the configured peers
+    /// and the members of our own quorum set, and are dialled before others.
+    pub fn set_wanted(&self, nearest: impl IntoIterator<Item = NodeId>) {
+        lock(&self.shared.state).registry.set_wanted(nearest);
+    }
+
+    /// How many addresses of nodes are known.
+    #[must_use]
+    pub fn known_addresses(&self) -> usize {
+        lock(&self.shared.state).book.len()
+    }
+
+    /// At most `most` addresses that changed since they were last taken, to be kept for the next process; `None`: it need
+    /// not be kept any more.
+    #[must_use]
+    pub fn take_book_changes(&self, most: usize) -> Vec<(SocketAddr, Option<KnownPeer>)> {
+        lock(&self.shared.state).book.take_changes(most)
     }
 
     /// The links that are up, ordered by key.

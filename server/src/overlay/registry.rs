@@ -12,18 +12,25 @@ const DEPARTURES_PER_NODE: usize = 5;
 /// Departures kept of all strangers together: they must not push out those of our own peers, nor one another for ever.
 const STRANGERS_KEPT: usize = 64;
 
-/// How many connections strangers may have. Configured peers and the transitive quorum are never counted.
+/// Nodes of the transitive quorum that have seats of their own. Nodes we listen to can invite any number of others into
+/// it; those nearest to us count, and the others are strangers.
+const WANTED_MAX: usize = 256;
+
+/// How many connections strangers may have. Configured peers, the members of our own quorum set and the nodes nearest to
+/// us in the transitive quorum have seats of their own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Seats {
     /// Strangers in all.
     pub strangers: usize,
     /// Strangers of one neighbourhood of addresses: an IPv4 /24 or an IPv6 /48. Loopback is exempt.
     pub strangers_per_network: usize,
+    /// Only configured peers and members of our own quorum set are admitted.
+    pub listed_only: bool,
 }
 
 impl Default for Seats {
     fn default() -> Self {
-        Self { strangers: 64, strangers_per_network: 16 }
+        Self { strangers: 64, strangers_per_network: 16, listed_only: false }
     }
 }
 
@@ -58,6 +65,8 @@ pub(super) enum Denied {
     Full(usize),
     #[error("no seat is free: all {0} for nodes outside my quorum from your network are taken")]
     NetworkFull(usize),
+    #[error("this node speaks only to nodes it lists; ask its operator to list you")]
+    NotListed,
 }
 
 /// A connection that ended or never came to be.
@@ -81,6 +90,8 @@ pub(super) struct Registry {
     own: NodeId,
     seats: Seats,
     configured: BTreeSet<NodeId>,
+    /// Members of our own quorum set.
+    trusted: BTreeSet<NodeId>,
     wanted: BTreeSet<NodeId>,
     links: BTreeMap<NodeId, (LinkId, Candidate)>,
     next: u64,
@@ -89,11 +100,12 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(own: NodeId, seats: Seats, configured: BTreeSet<NodeId>) -> Self {
+    pub(super) fn new(own: NodeId, seats: Seats, configured: BTreeSet<NodeId>, trusted: BTreeSet<NodeId>) -> Self {
         Self {
             own,
             seats,
             configured,
+            trusted,
             wanted: BTreeSet::new(),
             links: BTreeMap::new(),
             next: 0,
@@ -107,11 +119,21 @@ impl Registry {
         self.own < peer
     }
 
-    /// The nodes that get a seat besides the configured ones. Whoever is connected stays connected.
-    pub(super) fn set_wanted(&mut self, wanted: BTreeSet<NodeId>) {
-        self.wanted = wanted;
-        let Self { configured, wanted, known_departures, .. } = self;
-        known_departures.retain(|node, _| configured.contains(node) || wanted.contains(node));
+    /// The members of our own quorum set, when it has changed.
+    pub(super) fn set_trusted(&mut self, trusted: BTreeSet<NodeId>) {
+        self.trusted = trusted;
+        self.forget_departures();
+    }
+
+    /// The nodes of the transitive quorum, nearest first. Whoever is connected stays connected.
+    pub(super) fn set_wanted(&mut self, nearest: impl IntoIterator<Item = NodeId>) {
+        self.wanted = nearest.into_iter().take(WANTED_MAX).collect();
+        self.forget_departures();
+    }
+
+    fn forget_departures(&mut self) {
+        let Self { configured, trusted, wanted, known_departures, .. } = self;
+        known_departures.retain(|node, _| configured.contains(node) || trusted.contains(node) || wanted.contains(node));
     }
 
     /// Gives `candidate` its seat, or says why not. Call it when the hello was accepted: by the deciding side before
@@ -177,16 +199,34 @@ impl Registry {
         self.known_departures.values().flatten().chain(&self.other_departures).cloned().collect()
     }
 
-    /// Is it one of the peers the operator has listed?
+    /// Has the operator chosen it: as a peer, or as a member of our own quorum set?
+    pub(super) fn is_chosen(&self, node: NodeId) -> bool {
+        self.configured.contains(&node) || self.trusted.contains(&node)
+    }
+
+    /// Is it one of the nodes nearest to us in the transitive quorum?
+    pub(super) fn is_wanted(&self, node: NodeId) -> bool {
+        self.trusted.contains(&node) || self.wanted.contains(&node)
+    }
+
+    /// Is there a task that keeps dialling it?
     pub(super) fn is_configured(&self, node: NodeId) -> bool {
         self.configured.contains(&node)
     }
 
+    /// Connections that no stranger has brought about: those we dialled, and those of nodes with seats of their own.
+    pub(super) fn ours(&self) -> usize {
+        self.links.values().filter(|(_, link)| !link.inbound || self.has_own_seat(link.node)).count()
+    }
+
     fn has_own_seat(&self, node: NodeId) -> bool {
-        self.configured.contains(&node) || self.wanted.contains(&node)
+        self.is_chosen(node) || self.wanted.contains(&node) && !self.seats.listed_only
     }
 
     fn stranger_may_sit(&self, address: IpAddr) -> Result<(), Denied> {
+        if self.seats.listed_only {
+            return Err(Denied::NotListed);
+        }
         let strangers: Vec<IpAddr> = self
             .links
             .values()
@@ -205,7 +245,7 @@ impl Registry {
 }
 
 /// The leading bits of an address that one party usually holds all of.
-fn network(address: IpAddr) -> u128 {
+pub(super) fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(v4) => u128::from(v4.to_bits() >> 8),
         IpAddr::V6(v6) => v6.to_bits() >> 80 << 80,
@@ -220,8 +260,12 @@ mod tests {
     const OWN: NodeId = NodeId([5; 32]);
 
     fn registry(configured: &[u8]) -> Registry {
-        let seats = Seats { strangers: 3, strangers_per_network: 2 };
-        Registry::new(OWN, seats, configured.iter().map(|n| NodeId([*n; 32])).collect())
+        registry_with(configured, Seats { strangers: 3, strangers_per_network: 2, listed_only: false })
+    }
+
+    fn registry_with(configured: &[u8], seats: Seats) -> Registry {
+        let trusted = BTreeSet::from([NodeId([21; 32])]);
+        Registry::new(OWN, seats, configured.iter().map(|n| NodeId([*n; 32])).collect(), trusted)
     }
 
     fn candidate(node: u8, instance: u8) -> Candidate {
@@ -269,9 +313,29 @@ mod tests {
         }
         assert_eq!(registry.admit(candidate(13, 1)), Err(Denied::Full(3)));
         assert!(registry.admit(candidate(20, 1)).is_ok());
-        registry.set_wanted([NodeId([13; 32])].into());
+        registry.set_wanted([NodeId([13; 32])]);
         assert!(registry.admit(candidate(13, 1)).is_ok());
         assert!(registry.admit(Candidate { inbound: false, ..candidate(14, 1) }).is_ok(), "dialled by us");
+    }
+
+    #[test]
+    fn a_node_that_invites_thousands_into_the_quorum_gets_seats_for_the_nearest_few() {
+        let mut registry = registry(&[]);
+        let invited = |n: u16| NodeId(std::array::from_fn(|i| n.to_be_bytes()[i % 2]));
+        registry.set_wanted((1..5_000).map(invited));
+        let seated = (1..5_000).filter(|n| {
+            let address = IpAddr::V4(Ipv4Addr::from_bits(u32::from(*n) << 8));
+            registry.admit(Candidate { node: invited(*n), address, ..candidate(0, 1) }).is_ok()
+        });
+        assert_eq!(seated.count(), WANTED_MAX + 3);
+    }
+
+    #[test]
+    fn with_a_list_nobody_else_is_admitted() {
+        let mut registry = registry_with(&[20], Seats { listed_only: true, ..Seats::default() });
+        registry.set_wanted([NodeId([13; 32])]);
+        assert_eq!(registry.admit(candidate(13, 1)), Err(Denied::NotListed));
+        assert!(registry.admit(candidate(20, 1)).is_ok() && registry.admit(candidate(21, 1)).is_ok());
     }
 
     #[test]

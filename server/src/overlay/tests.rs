@@ -32,6 +32,8 @@ fn config(port: u16, peers: &[PeerAddress]) -> OverlayConfig {
         peers: peers.to_vec(),
         trusted: BTreeSet::new(),
         bans: Vec::new(),
+        known: Vec::new(),
+        target_outbound: 8,
         seats: Seats::default(),
         network: samples::network(),
         versions: VersionRange { min: 1, max: 1 },
@@ -108,12 +110,15 @@ async fn turned_away(seed: u8, node: &Node) -> (u64, String) {
             Err(error) => error,
         }
     };
-    match runtime::timeout(DEADLINE, closed).await.expect("closed in time") {
-        ConnectionError::ApplicationClosed(close) => {
-            (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
-        }
-        other => panic!("not closed by the node: {other}"),
-    }
+    how_closed(runtime::timeout(DEADLINE, closed).await.expect("closed in time"))
+}
+
+/// The code and reason with which the node closed a connection.
+fn how_closed(closed: ConnectionError) -> (u64, String) {
+    let ConnectionError::ApplicationClosed(close) = closed else {
+        panic!("not closed by the node: {closed}");
+    };
+    (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
 }
 
 async fn raw(seed: u8, node: &Node) -> Raw {
@@ -159,11 +164,7 @@ impl Raw {
 
     /// How the node closed the connection.
     async fn refusal(&self) -> (u64, String) {
-        let closed = runtime::timeout(DEADLINE, self.connection.closed()).await.expect("closed in time");
-        let ConnectionError::ApplicationClosed(close) = closed else {
-            panic!("not closed by the node: {closed}");
-        };
-        (close.error_code.into_inner(), String::from_utf8(close.reason.to_vec()).unwrap())
+        how_closed(runtime::timeout(DEADLINE, self.connection.closed()).await.expect("closed in time"))
     }
 
     async fn refused_with(&self, code: CloseCode, part: &str) {
@@ -365,7 +366,7 @@ fn a_peer_with_another_key_than_expected_is_never_spoken_to() {
 #[test]
 fn no_seat_is_given_beyond_the_limit() {
     runtime::block_on(async {
-        let seats = Seats { strangers: 1, strangers_per_network: 1 };
+        let seats = Seats { strangers: 1, ..Seats::default() };
         let node = start_node_with(1, OverlayConfig { seats, ..config(0, &[]) });
         let mut first = raw(2, &node).await;
         first.shake(&node).await;
@@ -376,7 +377,7 @@ fn no_seat_is_given_beyond_the_limit() {
             let _refused = second.channel.say_welcome(1).await;
         }
         second.refused_with(CloseCode::NoSeat, "no seat is free").await;
-        node.overlay.set_wanted(&[samples::key(4).node_id()].into());
+        node.overlay.set_wanted([samples::key(4).node_id()]);
         raw(4, &node).await.shake(&node).await;
     });
 }
@@ -487,6 +488,8 @@ fn hostile_bytes_end_the_link_with_a_reason_on_both_sides() {
             (frame(b""), "no known kind"),
             (frame(&wire::encode(&Message::GetTxSet(fba_core::Hash::ZERO))), "get-tx-set message on the Votes stream"),
             (frame(&insane), "after the end"),
+            (frame(&[&[0x82, 1][..], &[0x81; 100_000]].concat()), "holds more than the 5 items"),
+            (frame(&[0x82, 1, 0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), "ends too early"),
         ]
         .into();
         for (seed, (bytes, part)) in (2..).zip(cases) {
@@ -497,6 +500,121 @@ fn hostile_bytes_end_the_link_with_a_reason_on_both_sides() {
             assert!(reason.contains(part), "{reason:?} says nothing of {part:?}");
             raw.refused_with(CloseCode::Violation, part).await;
         }
+        for departure in node.overlay.departures() {
+            println!("{}: {}", departure.address, departure.reason);
+        }
+        assert_eq!(node.overlay.bans().len(), 7);
+    });
+}
+
+#[test]
+fn a_newcomer_is_told_whom_its_peer_knows_dials_them_and_remembers() {
+    runtime::block_on(async {
+        let hub = start_node(1, &[]);
+        let first = start_node(2, &[hub.address()]);
+        assert_eq!((first.up().await.0, hub.up().await.0), (hub.id, first.id));
+        let second = start_node(3, &[hub.address()]);
+        assert_eq!(second.up().await, (hub.id, false));
+        assert_eq!(second.up().await, (first.id, false), "nobody but the hub has told it of the first");
+        assert_eq!(first.up().await, (second.id, true));
+
+        let kept: Vec<KnownPeer> =
+            second.overlay.take_book_changes(10).into_iter().filter_map(|(_, known)| known).collect();
+        let known: BTreeSet<NodeId> = kept.iter().map(|known| known.node).collect();
+        assert_eq!(known, [hub.id, first.id].into());
+        second.overlay.close().await;
+        // In its next life nobody is configured.
+        let second = start_node_with(3, OverlayConfig { known: kept, ..config(0, &[]) });
+        let reached = BTreeSet::from([second.up().await, second.up().await]);
+        assert_eq!(reached, [(hub.id, false), (first.id, false)].into());
+    });
+}
+
+#[test]
+fn a_node_that_speaks_only_to_listed_nodes_neither_admits_nor_dials_others() {
+    runtime::block_on(async {
+        let seats = Seats { listed_only: true, ..Seats::default() };
+        let hub = start_node(1, &[]);
+        let first = start_node(2, &[hub.address()]);
+        assert_eq!((first.up().await.0, hub.up().await.0), (hub.id, first.id));
+        let listed = BTreeSet::from([samples::key(4).node_id()]);
+        let node = start_node_with(3, OverlayConfig { seats, trusted: listed, ..config(0, &[hub.address()]) });
+        assert_eq!(node.up().await, (hub.id, false));
+        let mut stranger = raw(5, &node).await;
+        let _refused = stranger.channel.greet(&stranger.identity, node.id, true).await;
+        if node.id > stranger.identity.node {
+            let _refused = stranger.channel.say_welcome(1).await;
+        }
+        stranger.refused_with(CloseCode::NoSeat, "speaks only to nodes it lists").await;
+        raw(4, &node).await.shake(&node).await;
+        assert_eq!(node.overlay.known_addresses(), 1, "what the hub says of others is not believed");
+    });
+}
+
+#[test]
+fn the_side_that_was_dialled_takes_no_addresses() {
+    runtime::block_on(async {
+        let node = start_node(1, &[]);
+        let mut pushy = raw(2, &node).await;
+        pushy.shake(&node).await;
+        let mut stream = pushy.connection.open_uni().await.unwrap();
+        let hint = PeerHint { node: samples::key(9).node_id(), address: loopback(9) };
+        let frame = encode(&Message::Peers(vec![hint])).unwrap();
+        stream.write_all(&[&[Lane::Fetch.tag()], &frame[..]].concat()).await.unwrap();
+        assert!(node.down().await.contains("sent addresses of peers"));
+        assert_eq!(node.overlay.bans().len(), 1);
+        assert_eq!(node.overlay.known_addresses(), 0);
+    });
+}
+
+#[test]
+fn a_flood_of_half_open_handshakes_is_cut_and_peers_get_in_afterwards() {
+    runtime::block_on(async {
+        let patient = Deadlines { handshake: DEADLINE, ..Deadlines::default() };
+        let node = start_node_within(1, config(0, &[]), patient);
+        let (endpoint, _) = endpoint::bind(loopback(0), &samples::key(2)).unwrap();
+        let name = tls::server_name(Some(node.id));
+        let knock = || endpoint.connect(node.overlay.local_addr(), &name).unwrap();
+        let attempts = futures::future::join_all((0..HALF_OPEN_MAX + 40).map(|_| knock())).await;
+        let refused = attempts.iter().filter(|attempt| attempt.is_err()).count();
+        assert!(refused >= 40, "{refused} were refused");
+        endpoint.close(VarInt::from_u32(0), b"");
+        while node.overlay.shared.half_open.load(Ordering::Relaxed) > 0 {
+            runtime::sleep(Duration::from_millis(10)).await;
+        }
+        let peer = start_node(3, &[node.address()]);
+        assert_eq!(peer.up().await.0, node.id);
+        assert!(node.overlay.bans().is_empty(), "slowness bans nobody");
+    });
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_dropped_while_another_gets_every_vote() {
+    runtime::block_on(async {
+        let take_vote = Duration::from_secs(1);
+        let node = start_node_within(1, config(0, &[]), Deadlines { take_vote, ..Deadlines::default() });
+        let mut straggler = raw(2, &node).await;
+        straggler.shake(&node).await;
+        let good = start_node(3, &[node.address()]);
+        assert_eq!((good.up().await.0, node.up().await.0), (node.id, good.id));
+        let everybody = [straggler.identity.node, good.id];
+        let begun = Instant::now();
+        let (mut slot, mut most_waiting) = (0, 0);
+        // Until the straggler is gone; a peer that takes its votes gets each one meanwhile.
+        while node.overlay.peers().len() == 2 {
+            let commit = fba_core::Ballot { counter: 1, value: fba_core::Value::new(&[0; 100_000]) };
+            let vote = samples::statement(1, slot, fba_core::Pledge::Externalize { commit, high: 1 });
+            let vote = Message::Statement(vote);
+            node.overlay.send_all(&everybody, &vote);
+            assert_eq!(next(&good.votes).await, Event::Message { from: node.id, message: vote });
+            let waiting = node.overlay.peers().iter().map(|peer| peer.waiting_bytes).max().unwrap_or(0);
+            (slot, most_waiting) = (slot + 1, most_waiting.max(waiting));
+        }
+        println!("dropped after {:?} and {slot} votes, at most {most_waiting} bytes waited", begun.elapsed());
+        assert!(most_waiting <= 8 * 1024 * 1024 && begun.elapsed() < DEADLINE);
+        let reason = node.down().await;
+        assert!(reason.contains("took nothing") || reason.contains("takes them too slowly"), "{reason}");
+        assert!(node.overlay.bans().is_empty(), "slowness bans nobody");
     });
 }
 
@@ -534,11 +652,34 @@ fn a_peer_that_takes_no_votes_is_dropped() {
     });
 }
 
+/// Without IPv6 its tests say loudly that they were skipped; where a skipped test would go unseen, they fail.
+fn has_ipv6() -> bool {
+    let Err(error) = std::net::UdpSocket::bind("[::1]:0") else { return true };
+    assert!(std::env::var_os("CI").is_none(), "this machine has no IPv6 loopback ({error}), which CI must have");
+    eprintln!("SKIPPED: this machine has no IPv6 loopback ({error})");
+    false
+}
+
+#[test]
+fn nodes_with_ipv6_only_find_one_another() {
+    if !has_ipv6() {
+        return;
+    }
+    runtime::block_on(async {
+        let v6 = |peers: &[PeerAddress]| OverlayConfig { listen: "[::1]:0".parse().unwrap(), ..config(0, peers) };
+        let hub = start_node_with(1, v6(&[]));
+        let first = start_node_with(2, v6(&[hub.address()]));
+        assert_eq!((first.up().await.0, hub.up().await.0), (hub.id, first.id));
+        let second = start_node_with(3, v6(&[hub.address()]));
+        assert_eq!(second.up().await, (hub.id, false));
+        assert_eq!(second.up().await, (first.id, false), "told by the hub");
+        assert!(second.overlay.peers().iter().all(|peer| peer.address.is_ipv6()));
+    });
+}
+
 #[test]
 fn a_node_on_all_addresses_is_reached_over_ipv4_and_ipv6() {
-    let probe = std::net::UdpSocket::bind("[::1]:0");
-    if let Err(error) = probe {
-        eprintln!("SKIPPED: this machine has no IPv6 loopback ({error})");
+    if !has_ipv6() {
         return;
     }
     runtime::block_on(async {
@@ -553,7 +694,7 @@ fn a_node_on_all_addresses_is_reached_over_ipv4_and_ipv6() {
             assert_eq!(node.up().await, (dialler.id, true));
             let listed = node.overlay.peers();
             let ip = listed.iter().find(|peer| peer.node == dialler.id).unwrap().address.ip();
-            assert_eq!(ip, address.trim_matches(['[', ']']).parse::<std::net::IpAddr>().unwrap());
+            assert_eq!(ip, address.trim_matches(['[', ']']).parse::<IpAddr>().unwrap());
             dialler.overlay.close().await;
             node.down().await;
         }

@@ -174,7 +174,7 @@ proptest! {
                 let statement = &signed.statement;
                 let set = match statement.pledge {
                     Pledge::Externalize { .. } => QuorumSet::singleton(statement.node),
-                    _ => sets.iter().find(|set| set.hash() == statement.quorum_set).unwrap().clone(),
+                    Pledge::Nominate { .. } | Pledge::Prepare { .. } | Pledge::Confirm { .. } => sets.iter().find(|set| set.hash() == statement.quorum_set).unwrap().clone(),
                 };
                 (statement.node, SenderSet::Known(Arc::new(set)))
             };

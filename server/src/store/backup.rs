@@ -55,9 +55,9 @@ impl Archive {
         let last_ledger = self.copy_into(&copy, progress)?;
         copy.as_file().sync_all().map_err(failed("sync the copy for"))?;
         let bytes = copy.as_file().metadata().map_err(failed("look at the copy for"))?.len();
-        copy.persist_noclobber(to).map_err(|error| match error.error.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::Exists { path: to.to_owned() },
-            _ => failed("put the copy at")(error.error),
+        copy.persist_noclobber(to).map_err(|error| {
+            let exists = error.error.kind() == io::ErrorKind::AlreadyExists;
+            if exists { StoreError::Exists { path: to.to_owned() } } else { failed("put the copy at")(error.error) }
         })?;
         sync_folder_of(to).map_err(failed("sync the folder of"))?;
         Ok(Copied { last_ledger, bytes })
@@ -82,7 +82,7 @@ impl Archive {
                 StepResult::Done => break,
                 StepResult::More => {}
                 // Nobody else knows the copy, and readers of a database with a log wait for nobody.
-                _ => {
+                StepResult::Busy | StepResult::Locked | _ => {
                     let source = io::Error::other("it is locked by another program");
                     return Err(StoreError::Io { what, path: self.path().to_owned(), source });
                 }

@@ -104,9 +104,17 @@ fn set(connection: &Connection, path: &Path, settings: &[Setting]) -> Result<(),
 /// SQLite's own check of the whole file; the rows have checksums besides. The full one also compares indexes with
 /// their tables: a damaged index entry makes a row that is there look missing.
 pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let what = "check the database";
     let small = std::fs::metadata(path).is_ok_and(|file| file.len() <= FULL_CHECK_BYTES_MAX);
-    let pragma = if small { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };
+    run_check(connection, path, if small { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" })
+}
+
+/// SQLite's quick check: the structure of the whole file, without comparing indexes.
+pub(crate) fn quick_check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    run_check(connection, path, "PRAGMA quick_check(1)")
+}
+
+fn run_check(connection: &Connection, path: &Path, pragma: &str) -> Result<(), StoreError> {
+    let what = "check the database";
     let mut statement = connection.prepare(pragma).during(what)?;
     let report: Vec<u8> = statement
         .query_row([], |row| {

@@ -59,11 +59,12 @@ pub enum KeyFileError {
 }
 
 fn way_out(source: &io::Error) -> &'static str {
-    match source.kind() {
-        io::ErrorKind::NotFound => "; correct the name, or make a new key with `fba keygen`",
-        io::ErrorKind::PermissionDenied => "; it has to belong to the user who runs this, and only he may read it",
-        // The others say what they are.
-        _ => "",
+    if source.kind() == io::ErrorKind::NotFound {
+        "; correct the name, or make a new key with `fba keygen`"
+    } else if source.kind() == io::ErrorKind::PermissionDenied {
+        "; it has to belong to the user who runs this, and only he may read it"
+    } else {
+        "" // the others say what they are
     }
 }
 

@@ -13,10 +13,12 @@ mod backup;
 mod boot;
 mod connection;
 mod error;
+mod inspect;
 pub mod key_file;
 pub mod key_mark;
 mod ledgers;
 pub mod lock;
+mod peers;
 mod proofs;
 mod quorum_sets;
 mod reader;
@@ -30,10 +32,12 @@ mod votes;
 pub use archive::Archive;
 pub use backup::{Copied, CopyProgress};
 pub use error::StoreError;
+pub use inspect::{Inspection, inspect};
 pub use key_file::{KeyFileError, KeyHold};
 pub use key_mark::KeyMark;
 pub use ledgers::{LedgerRow, Proof, TransactionRow};
 pub use lock::LockError;
+pub use peers::{KeptBan, KeptPeer, PeerChanges};
 pub use proofs::ProofsKept;
 pub use reader::{ENTRIES_PAGE_BYTES, LEDGERS_PAGE_MAX, Order, Reader, TRANSACTIONS_PAGE_MAX, Totals};
 pub use restore::{Restored, RestoredLedger};
@@ -513,4 +517,4 @@ fn restored(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

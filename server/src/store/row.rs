@@ -36,6 +36,8 @@ table!(RETENTION, "REPLACE", "retention", "?,?,?");
 table!(ACCOUNTS, "REPLACE", "accounts", "?,?,?");
 table!(DATA_ENTRIES, "REPLACE", "data_entries", "?,?,?,?");
 table!(STATE, "REPLACE", "state", "?,?,?,?");
+table!(BANS, "REPLACE", "bans", "?,?,?,?,?,?");
+table!(PEERS, "REPLACE", "peers", "?,?,?,?,?,?,?");
 
 impl Table {
     /// Writes a row, its checksum behind it: over the one with the same key, except in history.
@@ -160,6 +162,18 @@ impl<'r> Checked<'r> {
             ValueRef::Blob(bytes) => Ok(bytes),
             ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Integer(_) => Err(self.unexpected()),
         }
+    }
+
+    pub(crate) fn text(&self, index: usize) -> Result<&'r str, StoreError> {
+        match self.cell(index)? {
+            ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| self.unexpected()),
+            ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) | ValueRef::Integer(_) => Err(self.unexpected()),
+        }
+    }
+
+    /// A number that is never negative, or none.
+    pub(crate) fn optional_number(&self, index: usize) -> Result<Option<u64>, StoreError> {
+        if self.is_null(index)? { Ok(None) } else { self.number(index).map(Some) }
     }
 
     pub(crate) fn is_null(&self, index: usize) -> Result<bool, StoreError> {

@@ -37,15 +37,7 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
 /// [`StoreError::NewerSchema`], [`StoreError::NotOurs`], or [`StoreError::Damaged`] if the schema is not what the
 /// steps make: a damaged table definition would read rows as something they are not.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
-    let found = pragma(connection, "user_version")?;
-    let tables = definitions(connection)?.len();
-    if found == 0 && tables > 0 || found > 0 && pragma(connection, "application_id")? != APPLICATION_ID || found < 0 {
-        let found = format!("it holds {tables} tables and indexes that fba did not make");
-        return Err(StoreError::NotOurs { path: path.to_owned(), found });
-    }
-    if found > SCHEMA {
-        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: SCHEMA });
-    }
+    let found = version(connection, path)?;
     let done = usize::try_from(found).unwrap_or_default();
     for (version, step) in STEPS.iter().enumerate().skip(done) {
         let transaction =
@@ -55,11 +47,38 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<bool, 
         transaction.pragma_update(None, "application_id", APPLICATION_ID).during("migrate the schema")?;
         transaction.commit().during("migrate the schema")?;
     }
-    if definitions(connection)? != expected()? {
-        let report = "its table definitions are not those fba made".to_owned();
-        return Err(StoreError::Damaged { path: path.to_owned(), report });
-    }
+    as_made(connection, path)?;
     Ok(found == 0)
+}
+
+/// Is the database one that this version reads as it is? Changes nothing.
+///
+/// # Errors
+/// As [`migrate`]; an older schema is none, it is migrated at the next start.
+pub(crate) fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    if version(connection, path)? == SCHEMA { as_made(connection, path) } else { Ok(()) }
+}
+
+/// The schema's version, if it is ours and known.
+fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let found = pragma(connection, "user_version")?;
+    let tables = definitions(connection)?.len();
+    if found == 0 && tables > 0 || found > 0 && pragma(connection, "application_id")? != APPLICATION_ID || found < 0 {
+        let found = format!("it holds {tables} tables and indexes that fba did not make");
+        return Err(StoreError::NotOurs { path: path.to_owned(), found });
+    }
+    if found > SCHEMA {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: SCHEMA });
+    }
+    Ok(found)
+}
+
+fn as_made(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    if definitions(connection)? == expected()? {
+        return Ok(());
+    }
+    let report = "its table definitions are not those fba made".to_owned();
+    Err(StoreError::Damaged { path: path.to_owned(), report })
 }
 
 fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {

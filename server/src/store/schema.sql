@@ -101,3 +101,18 @@ CREATE TABLE state (
   sequence INTEGER NOT NULL, lattice BLOB NOT NULL,
   checksum INTEGER NOT NULL
 ) STRICT;
+
+-- Who is banned, or was lately: until `until_ms` (Unix), or for ever. `offences` is 0 for a ban of the operator.
+CREATE TABLE bans (
+  node BLOB PRIMARY KEY NOT NULL,
+  since_ms INTEGER NOT NULL, until_ms INTEGER, offences INTEGER NOT NULL, reason TEXT NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Where nodes were reached or are said to be: IP address and port, whose key answers, who said so, when it was last
+-- reached, how often in a row it was not, and when last not (Unix milliseconds).
+CREATE TABLE peers (
+  address TEXT PRIMARY KEY NOT NULL,
+  node BLOB NOT NULL, source BLOB NOT NULL, success_ms INTEGER, failures INTEGER NOT NULL, failure_ms INTEGER NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

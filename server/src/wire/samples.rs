@@ -1,6 +1,6 @@
 //! One message of every kind, for tests.
 
-use super::{Message, SignedStatement};
+use super::{Message, PeerHint, SignedStatement};
 use crate::key::{Ed25519, NetworkId, SecretKey};
 use crate::ledger::{AccountId, Genesis, Ledger, Operation, Parameters, SignedTransaction, Transaction, TxSet};
 use fba_core::{Ballot, Hash, NodeId, Pledge, QuorumSet, SlotIndex, Statement, Value};
@@ -49,6 +49,13 @@ pub(crate) fn large_tx_set() -> Arc<TxSet> {
     Arc::new(TxSet::new(Hash([1; 32]), (1..=80).map(|sequence| transaction(sequence, 12)).collect()))
 }
 
+/// What the overlay keeps to itself.
+pub(crate) fn peers() -> Message {
+    let hint = |n: u8, address: &str| PeerHint { node: NodeId([n; 32]), address: address.parse().unwrap() };
+    Message::Peers(vec![hint(1, "192.0.2.1:1"), hint(2, "[2001:db8::1]:65535")])
+}
+
+/// Of every kind but [`peers`].
 pub(crate) fn all() -> Vec<Message> {
     let genesis = Genesis {
         passphrase: PASSPHRASE.to_owned(),

@@ -176,5 +176,5 @@ proptest! {
 
 fn samples_encoded() -> &'static [Vec<u8>] {
     static SAMPLES: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
-    SAMPLES.get_or_init(|| samples::all().iter().map(encode).collect())
+    SAMPLES.get_or_init(|| samples::all().iter().chain([&samples::peers()]).map(encode).collect())
 }

@@ -105,11 +105,9 @@ impl Writer {
     }
 
     fn write(&mut self, commit: Commit) -> Result<(), HistoryError> {
-        match self.commits.as_ref().map(|commits| commits.send(commit)) {
-            Some(Ok(())) => Ok(()),
-            // The thread has ended: its error says why.
-            Some(Err(_)) | None => self.finish(),
-        }
+        let taken = self.commits.as_ref().is_some_and(|commits| commits.send(commit).is_ok());
+        // If it was not taken the thread has ended: its error says why.
+        if taken { Ok(()) } else { self.finish() }
     }
 
     fn finish(&mut self) -> Result<(), HistoryError> {

@@ -44,6 +44,8 @@ counts! {
     unsynced_lost,
     /// Nodes that lost their whole disk.
     disks_lost,
+    /// Of those, nodes that were ahead of all others then.
+    lost_ahead,
     /// Clocks far off.
     skewed_clocks,
     /// Clocks that jumped by up to an hour, and back.

@@ -17,4 +17,4 @@ mod world;
 
 pub use faults::Counts;
 pub use topology::Topology;
-pub use world::{Failure, Options, Outcome, run};
+pub use world::{Failure, Forgetting, Options, Outcome, run, run_forgetting};

@@ -11,6 +11,8 @@ pub(super) struct Oracle {
     headers: BTreeMap<u64, Hash>,
     closed: BTreeMap<NodeId, u64>,
     said: BTreeMap<(NodeId, SlotIndex), Vec<Statement>>,
+    /// Up to this slot a node's key had cast ballots when its disk was lost.
+    lost: BTreeMap<NodeId, SlotIndex>,
 }
 
 impl Oracle {
@@ -33,6 +35,14 @@ impl Oracle {
         self.closed.insert(node, sequence);
     }
 
+    /// The node's disk is gone, and with it the votes it cast up to its newest slot.
+    pub(super) fn disk_lost(&mut self, node: NodeId) {
+        let slots = self.said.keys().filter(|(speaker, _)| *speaker == node).map(|(_, slot)| *slot);
+        if let Some(newest) = slots.max() {
+            self.lost.insert(node, newest);
+        }
+    }
+
     /// A ledger that was acknowledged must be on disk.
     pub(super) fn acknowledged(&self, disk: &Disk, sequence: u64) -> Result<(), String> {
         if disk.synced.ledger.sequence() >= sequence {
@@ -48,6 +58,9 @@ impl Oracle {
     pub(super) fn says(&mut self, statement: &Statement, disk: &Disk) -> Result<(), String> {
         if statement.pledge.is_nomination() {
             return Ok(());
+        }
+        if self.lost.get(&statement.node).is_some_and(|lost| statement.slot <= *lost) {
+            return Err(format!("{:?} votes where it lost the votes it had cast: {statement:?}", statement.node));
         }
         let said = self.said.entry((statement.node, statement.slot)).or_default();
         let fits = |other: &Statement| {

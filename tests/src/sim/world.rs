@@ -36,6 +36,16 @@ pub struct Options {
     pub absent: bool,
 }
 
+/// What a node does that lost its votes at the moment when it was ahead of all others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Forgetting {
+    /// What the herder does.
+    AsBuilt,
+    /// It votes again in the slot after the first it sees close: the rule that tempts, and is wrong. A control: the
+    /// oracle must notice.
+    VotesAfterOneSlot,
+}
+
 /// What a run showed.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -88,6 +98,7 @@ enum Event {
     Submit,
     Faults,
     Crash { node: usize },
+    Resume { node: usize },
 }
 
 struct World {
@@ -114,6 +125,9 @@ struct World {
     trace: Sha256,
     broken: Option<String>,
     verbose: bool,
+    forgetting: Option<Forgetting>,
+    /// The node that loses its disk when it crashes next.
+    forgets: Option<usize>,
 }
 
 /// Runs one seed.
@@ -121,7 +135,20 @@ struct World {
 /// # Errors
 /// The first rule that was broken, with everything needed to see it again.
 pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
-    let mut world = World::new(seed, options);
+    finish(World::new(seed, options, None), seed, options)
+}
+
+/// Runs one seed in which a node loses its disk right after it was the first to close a ledger, and while it votes in the
+/// next slot; whom it hears then is left to a partition.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_forgetting(seed: u64, forgetting: Forgetting) -> Result<Outcome, Failure> {
+    let options = Options { slots: 30, absent: false };
+    finish(World::new(seed, options, Some(forgetting)), seed, options)
+}
+
+fn finish(mut world: World, seed: u64, options: Options) -> Result<Outcome, Failure> {
     let result = world.play(options);
     let (topology, at) = (world.layout.topology, world.now);
     let healed_in_ms = result.map_err(|rule| Failure { seed, topology, at, rule })?;
@@ -137,10 +164,10 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
 }
 
 impl World {
-    fn new(seed: u64, options: Options) -> Self {
+    fn new(seed: u64, options: Options, forgetting: Option<Forgetting>) -> Self {
         let mut rng = Rng::new(seed);
         let mut layout = super::topology::layout(&mut rng);
-        while options.absent && !layout.spares_one {
+        while (options.absent || forgetting.is_some()) && !layout.spares_one {
             layout = super::topology::layout(&mut rng);
         }
         let parameters = Parameters {
@@ -163,8 +190,8 @@ impl World {
         for node in &mut nodes {
             node.skew_ms = i64::try_from(rng.below(2_000)).unwrap_or(0) - 1_000;
         }
-        let far =
-            if layout.spares_one && !options.absent && rng.chance(150) { rng.index(nodes.len()) } else { usize::MAX };
+        let may_be_far = layout.spares_one && !options.absent && forgetting.is_none();
+        let far = if may_be_far && rng.chance(150) { rng.index(nodes.len()) } else { usize::MAX };
         if let Some(node) = nodes.get_mut(far) {
             node.skew_ms = if rng.chance(500) { 3_600_000 } else { -3_600_000 };
             counts.skewed_clocks += 1;
@@ -194,6 +221,8 @@ impl World {
             trace: Sha256::new(),
             broken: None,
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
+            forgetting,
+            forgets: None,
         };
         for node in 0..world.nodes.len() - usize::from(options.absent) {
             let at = world.rng.below(2 * SECOND);
@@ -292,6 +321,7 @@ impl World {
             Event::Submit => self.submit(),
             Event::Faults => self.faults(),
             Event::Crash { node } => self.crash(node),
+            Event::Resume { node } => self.resume(node),
         }
         self.broken.take().map_or(Ok(()), Err)
     }
@@ -454,6 +484,7 @@ impl World {
                 self.check(result);
                 let first = summary.hash.0.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte));
                 self.note("closed", [node as u64, summary.sequence, first]);
+                self.consider_forgetting(node, summary.sequence);
             }
             Notice::Ticket { outcome: TicketOutcome::Closed { ledger, .. }, .. } => {
                 let result = self.oracle.acknowledged(&this.disk, *ledger);
@@ -599,6 +630,38 @@ impl World {
         }
     }
 
+    /// The first to close a ledger may lose its disk soon, while it votes in the next slot.
+    fn consider_forgetting(&mut self, node: usize, sequence: u64) {
+        let Some(forgetting) = self.forgetting else { return };
+        let lost_before = self.nodes.get(node).is_some_and(|this| this.standing == Standing::Lost);
+        if lost_before && forgetting == Forgetting::VotesAfterOneSlot {
+            self.schedule(self.now, Event::Resume { node });
+        }
+        let others = self.nodes.iter().enumerate().filter(|(index, _)| *index != node);
+        let is_first = others.map(|(_, other)| other.disk.written.ledger.sequence()).all(|other| other < sequence);
+        if is_first && sequence > 3 && !self.healed && !self.disk_was_lost && self.rng.chance(300) {
+            self.disk_was_lost = true;
+            self.forgets = Some(node);
+            let at = self.now + self.rng.below(SECOND);
+            self.schedule(at, Event::Crash { node });
+        }
+    }
+
+    /// The control: an operator, as it were, who is wrong about which slot is safe.
+    fn resume(&mut self, node: usize) {
+        let now = self.now;
+        let Some(this) = self.nodes.get_mut(node) else { return };
+        let at = this.now(now);
+        if let Some(herder) = this.herder.as_mut() {
+            let slot = herder.view(at).open_slot;
+            // Refused while it catches up, and once it votes.
+            let _ = herder.override_silence(at, slot);
+            if this.committing.is_none() {
+                self.flush(node);
+            }
+        }
+    }
+
     fn crash(&mut self, node: usize) {
         if self.healed || !self.nodes.get(node).is_some_and(SimNode::is_up) {
             return;
@@ -612,7 +675,10 @@ impl World {
             }
         }
         let (torn, keeps) = (self.rng.chance(500), self.rng.chance(500));
-        let loses_disk = self.layout.spares_one && !self.disk_was_lost && self.rng.chance(100);
+        let forgets = self.forgets.take_if(|forgets| *forgets == node).is_some();
+        let by_chance =
+            self.layout.spares_one && !self.disk_was_lost && self.forgetting.is_none() && self.rng.chance(100);
+        let loses_disk = forgets || by_chance;
         let Some(this) = self.nodes.get_mut(node) else { return };
         if let (Some(batch), Some(herder)) = (this.committing.take(), &this.herder) {
             self.counts.torn_commits += 1;
@@ -627,6 +693,13 @@ impl World {
             self.counts.disks_lost += 1;
             this.disk = super::disk::Disk::new(self.genesis.clone());
             this.standing = Standing::Lost;
+            self.oracle.disk_lost(this.member.id);
+        }
+        if forgets {
+            self.counts.lost_ahead += 1;
+            self.network.partition(&mut self.rng, self.nodes.len());
+            let until = self.now + self.rng.between(SECOND, 30 * SECOND);
+            self.schedule(until, Event::PartitionEnds);
         }
         let back = self.now + self.rng.between(SECOND / 10, 20 * SECOND);
         self.schedule(back, Event::Start { node });

@@ -84,7 +84,22 @@ fn wrong_targets() -> Vec<Case> {
     ]
     .map(|target| case(request("GET", target, "", b""), 404, "not_found"))
     .into();
-    for (target, code) in [
+    cases.extend(wrong_names());
+    for (target, code) in
+        [("data?after=zz", "bad_query"), ("data/%zz", "bad_key"), ("transactions?before=1", "bad_query")]
+    {
+        cases.push(case(request("GET", &format!("/v1/accounts/{account}/{target}"), "", b""), 400, code));
+    }
+    cases.push(case(request("GET", &format!("/v1/ledgers/{}", "5".repeat(3000)), "", b""), 414, "target_too_long"));
+    cases.push(case(request("GET", &format!("/v1/ledgers?{}", "a=1&".repeat(600)), "", b""), 414, "target_too_long"));
+    cases.push(case(request("OPTIONS", "*", "", b""), 400, "bad_target"));
+    cases.push(case(request("CONNECT", "localhost:22", "", b""), 400, "bad_target"));
+    cases
+}
+
+/// Names and queries that cannot be.
+fn wrong_names() -> Vec<Case> {
+    [
         ("/v1/ledgers/-1", "bad_ledger"),
         ("/v1/ledgers/18446744073709551616", "bad_ledger"),
         ("/v1/ledgers/5%20", "bad_ledger"),
@@ -106,19 +121,9 @@ fn wrong_targets() -> Vec<Case> {
         ("/v1/quorum?fullkeys=true", "bad_query"),
         ("/v1/slots?limit=999", "bad_query"),
         ("/v1/events?since=yesterday", "bad_query"),
-    ] {
-        cases.push(case(request("GET", target, "", b""), 400, code));
-    }
-    for (target, code) in
-        [("data?after=zz", "bad_query"), ("data/%zz", "bad_key"), ("transactions?before=1", "bad_query")]
-    {
-        cases.push(case(request("GET", &format!("/v1/accounts/{account}/{target}"), "", b""), 400, code));
-    }
-    cases.push(case(request("GET", &format!("/v1/ledgers/{}", "5".repeat(3000)), "", b""), 414, "target_too_long"));
-    cases.push(case(request("GET", &format!("/v1/ledgers?{}", "a=1&".repeat(600)), "", b""), 414, "target_too_long"));
-    cases.push(case(request("OPTIONS", "*", "", b""), 400, "bad_target"));
-    cases.push(case(request("CONNECT", "localhost:22", "", b""), 400, "bad_target"));
-    cases
+    ]
+    .map(|(target, code)| case(request("GET", target, "", b""), 400, code))
+    .into()
 }
 
 /// Heads that are no heads: hyper's own answers, in our form.

@@ -26,7 +26,7 @@ fn a_copy_made_while_the_node_commits_holds_one_moment_and_opens() {
     assert_eq!((copy.network(), copy.node()), (archive.network(), archive.node()));
     assert_eq!(copy.state().unwrap().unwrap().header.sequence, 6);
     assert!(copy.reader().proof(6).unwrap().is_some());
-    let partial = |entry: std::io::Result<std::fs::DirEntry>| {
+    let partial = |entry: io::Result<std::fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.file_name().to_string_lossy().contains("partial"))
     };
     assert!(!std::fs::read_dir(node.folder()).unwrap().any(partial), "nothing is left over");

@@ -1,0 +1,3 @@
+//! Networks as other programs write them.
+
+pub mod stellar_core;
