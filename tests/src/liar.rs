@@ -6,6 +6,7 @@ use fba_server::ledger::{LedgerEntry, TxSet};
 use fba_server::overlay::{self, Event, Overlay, OverlayConfig, OverlayError, PeerAddress, Seats};
 use fba_server::runtime;
 use fba_server::wire::{Message, VersionRange};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,6 +55,10 @@ impl Liar {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public: None,
             peers: vec![address(victim), address(honest)],
+            trusted: BTreeSet::new(),
+            bans: Vec::new(),
+            known: Vec::new(),
+            target_outbound: 2,
             seats: Seats::default(),
             network,
             versions: VersionRange::OURS,
