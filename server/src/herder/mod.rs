@@ -64,7 +64,7 @@ use peers::Peers;
 use quorum_tracker::QuorumTracker;
 use restore::Silence;
 use statements::Statements;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tracking::Tracking;
