@@ -55,8 +55,7 @@ fn main() {
     let beside = std::env::current_exe().ok().map(|path| path.with_file_name("fba"));
     let program = cli.program.clone().or(beside).expect("--program, or a program beside this one");
     let folder = tempfile::tempdir_in(&cli.folder).expect("a temporary folder");
-    let shape =
-        Shape { organizations: 4, validators: 1, interval_ms: cli.interval, heartbeat_ms: 5 * cli.interval.max(100) };
+    let shape = Shape { interval_ms: cli.interval, heartbeat_ms: 5 * cli.interval.max(100), ..Shape::FOUR };
     let mut cluster = Cluster::make(&program, shape, &folder.path().join("network"));
     if cli.limited {
         limit_loopback(&cluster);
