@@ -11,7 +11,7 @@ use crate::herder::{
     Batch, Commit, Divergence, Herder, Input, Notice, Now, Outgoing, OverrideRefused, StatementKind, Ticket,
     TicketOutcome,
 };
-use crate::http::{self, Identity, NodeView, Request, Submission, SubmitOutcome};
+use crate::http::{self, Away, Identity, NodeView, Request, Submission, SubmitOutcome};
 use crate::overlay::{Event, Overlay};
 use crate::record::{Record, Recorder};
 use crate::runtime;
@@ -102,7 +102,7 @@ impl Consensus {
 
     /// What the node looks like before it runs.
     pub(super) fn node_view(&self, identity: &Identity) -> NodeView {
-        NodeView::of(&self.herder.view(self.now()), identity, Vec::new())
+        NodeView::of(&self.herder.view(self.now()), identity, Vec::new(), Away::default())
     }
 
     /// Reads of what this thread commits.

@@ -1,10 +1,11 @@
 //! What the node shows: snapshots, events and metrics, a few times a second and never in the way.
 
 use super::consensus::unix_ms;
+use super::links;
 use super::measure::Measure;
 use super::slots::SlotLog;
 use crate::herder::{ClosedSummary, Herder, Notice, Now};
-use crate::http::{self, Event, Events, Identity, NodeView, Published, SyncState, dto};
+use crate::http::{self, Away, Event, Events, Identity, NodeView, Published, SyncState, dto};
 use crate::key::node_strkey;
 use crate::overlay::{Overlay, PeerInfo};
 use crate::telemetry::Metrics;
@@ -14,6 +15,10 @@ use std::time::{Duration, Instant};
 
 /// While something happens, the snapshot is at most this old.
 const VIEW_EVERY: Duration = Duration::from_millis(100);
+
+/// Bans and departures can be more than a thousand each, and a peer can make them so: they are not looked at for every
+/// snapshot.
+const AWAY_EVERY: Duration = Duration::from_secs(1);
 
 /// `phase` events at most this often.
 const PHASE_EVERY: Duration = Duration::from_millis(100);
@@ -36,6 +41,8 @@ pub(super) struct Showing {
     /// Was the clock warned of?
     clock_told: bool,
     shown: Option<Instant>,
+    /// Who is not linked, and when that was looked at.
+    away: Option<(Instant, Away)>,
     phase_told: Option<Instant>,
     /// While ledgers are fetched: when that was last told, and the first that was lacking.
     catching: Option<(Instant, u64)>,
@@ -57,6 +64,7 @@ impl Showing {
             identity,
             clock_told: false,
             shown: None,
+            away: None,
             phase_told: None,
             catching: None,
         }
@@ -123,12 +131,25 @@ impl Showing {
         }
         self.shown = Some(now);
         let links = overlay.peers();
-        let view = NodeView::of(&herder.view(at), &self.identity, links.iter().map(peer).collect());
+        let away = self.away(now, overlay);
+        let view = NodeView::of(&herder.view(at), &self.identity, links.iter().map(peer).collect(), away);
         self.tell_clock(&view);
         self.tell_progress(&view, now);
         self.measure.show(&view, herder, &links);
         self.slots.publish(at, SlotIndex(view.slot.slot), herder);
         self.published.publish(view);
+    }
+
+    /// Who is not linked, as of a second ago at most.
+    fn away(&mut self, now: Instant, overlay: &Overlay) -> Away {
+        if let Some((at, away)) = &self.away
+            && now.duration_since(*at) < AWAY_EVERY
+        {
+            return away.clone();
+        }
+        let away = links::away(overlay.bans(), overlay.departures(), &self.identity);
+        self.away = Some((now, away.clone()));
+        away
     }
 
     /// Every few seconds while ledgers are fetched, and once when all are here.

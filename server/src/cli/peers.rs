@@ -1,11 +1,11 @@
-//! `fba peers`: who is connected, and what it costs.
+//! `fba peers`: who is connected, and what it costs; who left, and who is kept away.
 
 use crate::cli::client::{Client, NodeArgs};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::text;
 use crate::http::{admin, dto};
 
-/// Show a node's peers: direction, since when, round-trip time, traffic
+/// Show a node's peers: direction, since when, round-trip time, traffic; who left, and who is banned, and why
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -29,11 +29,16 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
 const HEADINGS: [&str; 7] = ["PEER", "ADDRESS", "DIRECTION", "SINCE", "RTT", "RECEIVED", "SENT"];
 
 fn shown(peers: &dto::Peers) -> String {
-    if peers.peers.is_empty() {
+    let parts = [Some(links(&peers.peers)), departures(&peers.departures), bans(&peers.bans)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
+fn links(peers: &[dto::Peer]) -> String {
+    if peers.is_empty() {
         return "no peers: nothing is sent or heard".to_owned();
     }
     let mut table = text::table(&HEADINGS);
-    for peer in &peers.peers {
+    for peer in peers {
         table.add_row([
             called(&peer.node, peer.name.as_deref()),
             peer.address.clone(),
@@ -47,7 +52,35 @@ fn shown(peers: &dto::Peers) -> String {
     table.to_string()
 }
 
-/// What only the admin side tells: queues, and why links ended.
+fn departures(departures: &[dto::Departure]) -> Option<String> {
+    let mut table = text::table(&["GONE", "ADDRESS", "LAST", "TIMES", "WHY"]);
+    for departure in departures {
+        table.add_row([
+            departure.node.as_ref().map_or_else(|| "?".to_owned(), |key| called(key, departure.name.as_deref())),
+            departure.address.clone(),
+            text::time(departure.at_ms),
+            departure.times.to_string(),
+            departure.reason.clone(),
+        ]);
+    }
+    (!departures.is_empty()).then(|| table.to_string())
+}
+
+fn bans(bans: &[dto::Ban]) -> Option<String> {
+    let mut table = text::table(&["BANNED", "SINCE", "UNTIL", "BY", "WHY"]);
+    for ban in bans {
+        table.add_row([
+            called(&ban.node, ban.name.as_deref()),
+            text::time(ban.since_ms),
+            ban.until_ms.map_or_else(|| "lifted by hand".to_owned(), text::time),
+            if ban.offences == 0 { "the operator" } else { "broken rules" }.to_owned(),
+            ban.reason.clone(),
+        ]);
+    }
+    (!bans.is_empty()).then(|| table.to_string())
+}
+
+/// What the admin side tells: queues besides.
 pub(super) fn admin_view(peers: &admin::dto::Peers) -> String {
     let headings = [&HEADINGS[..], &["WAITING", "NOT SENT"]].concat();
     let mut links = text::table(&headings);
@@ -64,38 +97,15 @@ pub(super) fn admin_view(peers: &admin::dto::Peers) -> String {
             peer.shed.to_string(),
         ]);
     }
-    if peers.departures.is_empty() {
-        return links.to_string();
+    match departures(&peers.departures) {
+        Some(gone) => format!("{links}\n\n{gone}"),
+        None => links.to_string(),
     }
-    let mut gone = text::table(&["GONE", "ADDRESS", "LAST", "TIMES", "WHY"]);
-    for departure in &peers.departures {
-        gone.add_row([
-            departure.node.as_ref().map_or_else(|| "?".to_owned(), |key| called(key, departure.name.as_deref())),
-            departure.address.clone(),
-            text::time(departure.at_ms),
-            departure.times.to_string(),
-            departure.reason.clone(),
-        ]);
-    }
-    format!("{links}\n\n{gone}")
 }
 
 /// Who is kept away.
-pub(super) fn bans_view(bans: &admin::dto::Bans) -> String {
-    if bans.bans.is_empty() {
-        return "nobody is kept away".to_owned();
-    }
-    let mut table = text::table(&["NODE", "SINCE", "UNTIL", "BY", "WHY"]);
-    for ban in &bans.bans {
-        table.add_row([
-            called(&ban.node, ban.name.as_deref()),
-            text::time(ban.since_ms),
-            ban.until_ms.map_or_else(|| "lifted by hand".to_owned(), text::time),
-            if ban.offences == 0 { "the operator" } else { "broken rules" }.to_owned(),
-            ban.reason.clone(),
-        ]);
-    }
-    table.to_string()
+pub(super) fn bans_view(kept_away: &admin::dto::Bans) -> String {
+    bans(&kept_away.bans).unwrap_or_else(|| "nobody is kept away".to_owned())
 }
 
 fn called(key: &str, name: Option<&str>) -> String {
@@ -126,10 +136,39 @@ mod tests {
             bytes_in: 2048,
             bytes_out: 10,
         };
-        let text = shown(&dto::Peers { peers: vec![peer] });
+        let text = shown(&dto::Peers { peers: vec![peer], ..dto::Peers::default() });
         for part in ["beta", "192.0.2.7:7001", "in", "1970-01-01", "1.5 ms", "2.0 KiB", "10 B"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        assert!(shown(&dto::Peers { peers: Vec::new() }).starts_with("no peers"));
+        assert!(!text.contains("GONE") && !text.contains("BANNED"), "{text}");
+        assert!(shown(&dto::Peers::default()).starts_with("no peers"));
+    }
+
+    #[test]
+    fn who_left_and_who_is_banned_is_shown_with_the_reason() {
+        let gone = dto::Departure {
+            node: None,
+            name: None,
+            address: "192.0.2.8:7001".into(),
+            at_ms: 0,
+            reason: "wrong network".into(),
+            times: 12,
+        };
+        let banned = |name: &str, until_ms, offences| dto::Ban {
+            node: "GABCDEFGHIJKLMNOP".into(),
+            name: Some(name.into()),
+            since_ms: 0,
+            until_ms,
+            reason: "a forged signature".into(),
+            offences,
+        };
+        let bans = vec![banned("beta", Some(60_000), 1), banned("gamma", None, 0)];
+        let text = shown(&dto::Peers { peers: Vec::new(), bans, departures: vec![gone] });
+        for part in ["no peers", "?", "192.0.2.8:7001", "wrong network", "12", "beta", "a forged signature"] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        for part in ["broken rules", "gamma", "the operator", "lifted by hand"] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
     }
 }

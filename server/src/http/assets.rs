@@ -11,7 +11,7 @@ This is an fba node. It was built without the dashboard.
   /v1/node            this node, its sync state and last closed ledger
   /v1/ledgers         closed ledgers, newest first
   /v1/quorum          every known node and its quorum set
-  /v1/peers           links that are up
+  /v1/peers           links that are up, bans, and why links ended
   /v1/slots           the newest slots, and why they moved
   /v1/openapi.json    every address and the shape of its answer
   /v1/events          closes and phases as server-sent events: curl -N

@@ -6,7 +6,7 @@ use crate::http::events::Event;
 use crate::http::explain::{self, Explained};
 use crate::http::progress;
 use crate::http::submit::{Refusal, SubmitOutcome};
-use crate::http::view::{Identity, KnownNode, LastClosed, NodeView, OpenSlot, Peer, Standing, phase_of};
+use crate::http::view::{Away, Identity, KnownNode, LastClosed, NodeView, OpenSlot, Peer, Standing, phase_of};
 use crate::ledger::{Account, AccountId, Header, Operation, Outcome, SignedTransaction, TxRejection, TxResult};
 use fba_core::SlotIndex;
 use std::time::Duration;
@@ -108,9 +108,9 @@ pub fn account<'a>(account: &Account, data_keys: impl IntoIterator<Item = &'a [u
 }
 
 impl NodeView {
-    /// The herder's view with the overlay's links beside it, in the words of `identity`.
+    /// The herder's view with the overlay's beside it, in the words of `identity`.
     #[must_use]
-    pub fn of(view: &herder::View, identity: &Identity, peers: Vec<Peer>) -> Self {
+    pub fn of(view: &herder::View, identity: &Identity, peers: Vec<Peer>, away: Away) -> Self {
         let Explained { sync, reason, waits, recovery } = explain::explained(&view.sync, identity);
         Self {
             sync,
@@ -131,6 +131,7 @@ impl NodeView {
             quorum_set: view.quorum_set.clone(),
             nodes: view.nodes.iter().map(known).collect(),
             peers,
+            away,
         }
     }
 }

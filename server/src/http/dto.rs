@@ -3,9 +3,11 @@
 //! Sequence numbers and times are JSON numbers; amounts are decimal strings, because a browser's numbers end at 2^53;
 //! keys are strkeys; hashes are lower-case hex. A field that has nothing to say is `null`, never left out.
 
+mod peers;
 mod proof;
 mod slots;
 
+pub use peers::{Ban, Departure, Peer, Peers};
 pub use proof::{LedgerProof, Proof, ProofQuorumSet, ProofStatement};
 pub use slots::{
     Ballot, BallotState, Evidence, NominationState, Pledge, SlotStep, SlotTimeouts, SlotTrace, SlotTraces, Statement,
@@ -634,34 +636,6 @@ impl From<&QuorumSet> for QuorumSetText {
         let inner = set.inner_sets().iter().map(|set| QuorumMember::Set(Self::from(set)));
         Self { t: set.threshold(), v: validators.chain(inner).collect() }
     }
-}
-
-/// `GET /v1/peers`
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Peers {
-    /// Links that are up.
-    pub peers: Vec<Peer>,
-}
-
-/// One link.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Peer {
-    /// The other node.
-    pub node: String,
-    /// Its name.
-    pub name: Option<String>,
-    /// Its address.
-    pub address: String,
-    /// Who dialled.
-    pub inbound: bool,
-    /// Milliseconds since the epoch at which the link came up.
-    pub since_ms: u64,
-    /// Round-trip time.
-    pub rtt_us: Option<u64>,
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
 }
 
 /// The one form of every error.

@@ -40,7 +40,7 @@ pub use server::HttpHandle;
 pub use slots::{SlotTrace, Slots, Step, Timeouts};
 pub use submit::{Refusal, Request, Submission, SubmitOutcome, WAIT_MAX_MS};
 pub use view::{
-    Identity, KnownNode, LastClosed, NodeName, NodeView, OpenSlot, Peer, Phase, Published, Standing, SyncState,
+    Away, Identity, KnownNode, LastClosed, NodeName, NodeView, OpenSlot, Peer, Phase, Published, Standing, SyncState,
     stuck_after,
 };
 

@@ -463,7 +463,8 @@ async fn peers(site: Arc<Site>) -> Response {
         bytes_in: peer.bytes_in,
         bytes_out: peer.bytes_out,
     });
-    json(StatusCode::OK, &dto::Peers { peers: peers.collect() })
+    let (bans, departures) = (view.away.bans.to_vec(), view.away.departures.to_vec());
+    json(StatusCode::OK, &dto::Peers { peers: peers.collect(), bans, departures })
 }
 
 async fn event_stream(query: Since, last_event_id: Option<u64>, site: Arc<Site>) -> Response {

@@ -58,6 +58,8 @@ pub struct NodeView {
     pub nodes: Vec<KnownNode>,
     /// Links that are up.
     pub peers: Vec<Peer>,
+    /// Who is not linked, and why.
+    pub away: Away,
     /// How the quorum set stands.
     pub quorum: dto::QuorumSummary,
     /// Its clock beside the network's.
@@ -228,6 +230,15 @@ pub struct Peer {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+}
+
+/// Who is not linked, and why: as many of each as the overlay keeps. Shared, because snapshots come more often.
+#[derive(Clone, Debug, Default)]
+pub struct Away {
+    /// The bans in force.
+    pub bans: Arc<[dto::Ban]>,
+    /// Links that ended or never came up, the last ones.
+    pub departures: Arc<[dto::Departure]>,
 }
 
 /// Without a close for longer than this, a node of a network with these parameters is stuck.

@@ -1,5 +1,6 @@
 //! The JSON of the admin side, both ways. Conventions are those of [`crate::http::dto`].
 
+pub use crate::http::dto::{Ban, Departure};
 use serde::{Deserialize, Serialize};
 
 /// Links, and why others ended.
@@ -44,23 +45,6 @@ pub struct Peer {
     pub public_address: Option<String>,
 }
 
-/// A link that ended or never came up.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Departure {
-    /// The other's key, if it was proven or expected.
-    pub node: Option<String>,
-    /// Its name in this node's configuration.
-    pub name: Option<String>,
-    /// Where it was.
-    pub address: String,
-    /// When it last happened, in milliseconds since the epoch.
-    pub at_ms: u64,
-    /// Why.
-    pub reason: String,
-    /// How many times in a row.
-    pub times: u32,
-}
-
 /// `POST …/peers/{node}/drop`
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -74,23 +58,6 @@ pub struct DropPeer {
 pub struct Bans {
     /// The bans in force.
     pub bans: Vec<Ban>,
-}
-
-/// One node that is kept away.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Ban {
-    /// Its key.
-    pub node: String,
-    /// Its name in this node's configuration.
-    pub name: Option<String>,
-    /// Since when, in milliseconds since the epoch.
-    pub since_ms: u64,
-    /// Until when; `null`: until the operator lets it in.
-    pub until_ms: Option<u64>,
-    /// Why.
-    pub reason: String,
-    /// Broken rules that led to it; 0: the operator did.
-    pub offences: u32,
 }
 
 /// `POST …/bans/{node}`

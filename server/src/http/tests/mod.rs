@@ -8,7 +8,7 @@ mod streams;
 mod submission;
 
 use super::*;
-use crate::key::SecretKey;
+use crate::key::{SecretKey, node_strkey};
 use crate::ledger::{self as chain, AccountId, SignedTransaction};
 use fba_core::{Hash, NodeId, QuorumSet};
 use std::collections::BTreeMap;
@@ -161,6 +161,7 @@ fn view(sequence: u64, sync: SyncState) -> NodeView {
         }],
         quorum_set,
         peers: Vec::new(),
+        away: Away::default(),
     }
 }
 

@@ -53,7 +53,7 @@ fn busy_node() -> Node {
     node.slots.publish([Arc::new(trace())].into());
     let transaction = closed(&payment(1));
     node.table.transactions.lock().unwrap().insert(transaction.hash.clone(), transaction);
-    node.view.publish(known_to_others(view(5, SyncState::Synced)));
+    node.view.publish(with_reasons(known_to_others(view(5, SyncState::Synced))));
     node
 }
 
@@ -80,7 +80,64 @@ fn known_to_others(mut view: NodeView) -> NodeView {
         bytes_in: 2,
         bytes_out: 3,
     });
+    let (node, reason) = (node_strkey(key(6).node_id()), "a forged signature".to_owned());
+    let ban = |until_ms, offences| {
+        let (node, name, reason) = (node.clone(), Some("gamma".into()), reason.clone());
+        dto::Ban { node, name, since_ms: 1, until_ms, reason, offences }
+    };
+    let departure = |node, times| {
+        let (address, reason) = ("192.0.2.7:7001".into(), reason.clone());
+        dto::Departure { node, name: None, address, at_ms: 2, reason, times }
+    };
+    view.away = Away {
+        bans: [ban(Some(2), 1), ban(None, 0)].into(),
+        departures: [departure(Some(node.clone()), 1), departure(None, 9)].into(),
+    };
     view
+}
+
+/// Everything a node may give as a reason, at once: no state has them all.
+fn with_reasons(view: NodeView) -> NodeView {
+    let node = node_strkey(key(8).node_id());
+    let named = |name: Option<&str>| dto::NamedNode { node: node.clone(), name: name.map(str::to_owned) };
+    let missing = |sets| dto::MissingSet {
+        organization: Some("two.example".into()),
+        threshold: 2,
+        heard: 1,
+        members: 3,
+        nodes: vec![dto::MissingNode { node: node.clone(), name: "beta".into(), said: "nothing heard".into() }],
+        sets,
+    };
+    let waits = dto::Waits {
+        slot: 6,
+        phase: "prepare".into(),
+        round: 1,
+        counter: 4,
+        peers: 1,
+        needs: "at_counter".into(),
+        missing: Some(missing(vec![missing(vec![])])),
+    };
+    let recovery =
+        dto::Recovery { watched: 3, wanted: 10, must_pass_ms: 9, seconds_left: Some(62), clock_behind_ms: Some(1) };
+    let catch_up = dto::CatchUp {
+        from: 11,
+        to: 1_010,
+        applied: 0,
+        headers_down_to: Some(600),
+        ledgers_per_second: Some(10),
+        seconds_left: Some(75),
+        sources: 2,
+    };
+    let fail_with = vec![named(Some("beta")), named(None)];
+    NodeView {
+        reason: Some("no ledger closed for 42 s".into()),
+        waits: Some(Box::new(waits)),
+        recovery: Some(recovery),
+        catch_up: Some(catch_up),
+        quorum: dto::QuorumSummary { agree: 4, fail_at: Some(2), fail_with, ..dto::QuorumSummary::default() },
+        clock: dto::Clock { ahead_ms: Some(-3_000), proposers: 3, warning: Some("set it by NTP".into()) },
+        ..view
+    }
 }
 
 fn trace() -> SlotTrace {
@@ -165,6 +222,14 @@ fn every_address_has_a_route_and_its_answer_the_documented_shape() {
 }
 
 #[test]
+fn a_node_without_trouble_has_the_documented_shape() {
+    let (document, node) = (closed_document(), node());
+    for (path, schema) in [("/v1/node", "Node"), ("/v1/quorum", "Quorum"), ("/v1/peers", "Peers")] {
+        validate(&document, &format!("/components/schemas/{schema}"), &node.get(path).json());
+    }
+}
+
+#[test]
 fn answers_that_depend_on_the_question_have_the_documented_shape() {
     let (document, node) = (closed_document(), busy_node());
     for (path, schema) in [
@@ -208,6 +273,29 @@ fn events_have_the_documented_shape() {
     assert_eq!(unseen, ["lagged"], "only a slow reader lags");
     let lagged = serde_json::to_value(dto::Lagged { missed: 3 }).unwrap();
     validate(&document, "/paths/~1v1~1events/get/x-events/lagged", &lagged);
+}
+
+#[test]
+fn the_manual_names_every_address_and_every_event() {
+    let manual = include_str!("../../../../docs/http.md");
+    let plain = |address: &str| {
+        address
+            .replace("{sequence\\|hash\\|latest}", "{ledger}")
+            .replace("{number\\|latest}", "{slot}")
+            .replace("{G…}", "{account}")
+    };
+    let named: BTreeSet<String> = manual
+        .split('`')
+        .map(|code| code.strip_prefix("POST ").unwrap_or(code))
+        .map(|code| plain(code.split('?').next().unwrap_or_default()))
+        .collect();
+    let unnamed: Vec<_> =
+        ENDPOINTS.iter().map(|endpoint| endpoint.path).filter(|path| !named.contains(*path)).collect();
+    assert!(unnamed.is_empty(), "docs/http.md says nothing of {unnamed:?}");
+    let events = document()["paths"]["/v1/events"]["get"]["x-events"].as_object().unwrap().clone();
+    for event in events.keys() {
+        assert!(manual.contains(&format!("\n| `{event}`")), "docs/http.md says nothing of the event {event}");
+    }
 }
 
 #[test]

@@ -83,3 +83,23 @@ fn a_head_request_gets_the_head_alone() {
     let answer = node.send("HEAD", "/v1/node", "", b"");
     assert_eq!((answer.status, answer.body.len()), (200, 0));
 }
+
+#[test]
+fn peers_that_left_or_are_banned_are_told_with_the_reason() {
+    let node = node();
+    let (them, reason) = (node_strkey(key(8).node_id()), "a forged signature".to_owned());
+    let ban = dto::Ban {
+        node: them.clone(),
+        name: Some("beta".into()),
+        since_ms: 1,
+        until_ms: None,
+        reason: reason.clone(),
+        offences: 0,
+    };
+    let gone =
+        dto::Departure { node: Some(them), name: None, address: "192.0.2.7:7001".into(), at_ms: 2, reason, times: 3 };
+    let away = Away { bans: [ban.clone()].into(), departures: [gone.clone()].into() };
+    node.view.publish(NodeView { away, ..view(5, SyncState::Synced) });
+    let told: dto::Peers = serde_json::from_slice(&node.get("/v1/peers").body).unwrap();
+    assert_eq!(told, dto::Peers { peers: Vec::new(), bans: vec![ban], departures: vec![gone] });
+}
