@@ -372,7 +372,7 @@ mod tests {
             "fba_timeouts_total{timer=\"ballot\"} 0",
             "fba_sync_state{state=\"stuck\"} 0",
             "fba_sync_state{state=\"synced\"} 1",
-            "fba_quorum_failures_to_halt 2",
+            "fba_quorum_failures_to_halt{} 2",
             "fba_http_requests_total{status_class=\"4xx\"} 1",
             "fba_http_rejected_total{limit=\"rate\"} 1",
             "fba_commit_seconds_count{synced=\"true\"} 0",

@@ -351,6 +351,7 @@ fn proofs_are_kept_as_the_file_says() {
 
 #[test]
 fn each_unsafe_thing_needs_its_own_words() {
+    let exposed = "\n[admin]\nlisten = \"192.0.2.1:9001\"\n";
     let split = format!("{GOOD}{BY_HAND}").replacen("threshold = 2", "threshold = 1", 1);
     let accept = |words: &str| split.replace("accept_unsafe = []", &format!("accept_unsafe = [{words}]"));
     let only = |words: &str| refusals(&accept(words)).join("\n");
@@ -360,11 +361,36 @@ fn each_unsafe_thing_needs_its_own_words() {
     let two = format!("{below}, \"overrides generated quorum set\"");
     let found = only(&two);
     assert!(found.contains("33: no quorum intersection"), "{found}");
-    let config = load(&accept(&format!("{two}, \"no quorum intersection\""))).unwrap();
+    let three = format!("{two}, \"no quorum intersection\"");
+    let found = refusals(&format!("{}{exposed}", accept(&three))).join("\n");
+    assert!(found.contains("`admin.listen` is 192.0.2.1:9001") && found.contains("ssh"), "{found}");
+    let all = accept(&format!("{three}, \"admin reachable from other machines\""));
+    let config = load(&format!("{all}{exposed}")).unwrap();
     for accepted in Unsafe::ALL {
         assert!(config.warnings.contains(&Warning::AcceptedUnsafe(accepted)));
     }
     assert!(matches!(config.safety.intersection, Intersection::Splits(_, _)));
+}
+
+#[test]
+fn the_admin_side_is_off_unless_asked_for_and_keeps_its_token_in_the_data_folder() {
+    assert_eq!(load(GOOD).unwrap().admin, None);
+    let admin = |text: &str| load(&format!("{GOOD}\n[admin]\n{text}")).unwrap().admin.unwrap();
+    let default = admin("");
+    assert_eq!(default.listen.to_string(), "127.0.0.1:9001");
+    assert!(default.token_file.ends_with("data/admin.token"), "{:?}", default.token_file);
+    assert!(admin("token_file = \"secret\"").token_file.ends_with("secret"));
+    assert_eq!(admin("listen = \"[::1]:9\"").listen.to_string(), "[::1]:9");
+    for (text, why) in [
+        ("listen = \"localhost\"", "`admin.listen` is \"localhost\""),
+        ("listen = \"0.0.0.0:9001\"", "would cross the network unencrypted"),
+        ("listen = \"127.0.0.1:8001\"", "`http` and `admin.listen` are both"),
+        ("token_file = \"\"", "`admin.token_file` is empty"),
+        ("tokenfile = \"x\"", "unknown field"),
+    ] {
+        let found = refusals(&format!("{GOOD}\n[admin]\n{text}\n")).join("\n");
+        assert!(found.contains(why), "{text}: {found}");
+    }
 }
 
 #[test]

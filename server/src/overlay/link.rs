@@ -101,17 +101,24 @@ pub(super) async fn establish(
     dialled: bool,
 ) -> Result<Established, Close> {
     let within = shared.deadlines.handshake;
-    let established = runtime::timeout(within, handshake(shared, connection, dialled))
+    // Outlives the refusal below: a stream that ended before the connection would hide the reason from the peer.
+    let mut channel = None;
+    let established = runtime::timeout(within, handshake(shared, connection, dialled, &mut channel))
         .await
         .unwrap_or_else(|_| Err(Close::timeout(format!("the hello took longer than {within:?}"))));
     established.inspect_err(|close| close.apply(connection))
 }
 
-async fn handshake(shared: &Arc<Shared>, connection: &Connection, dialled: bool) -> Result<Established, Close> {
+async fn handshake(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    dialled: bool,
+    kept: &mut Option<Channel>,
+) -> Result<Established, Close> {
     let node = tls::peer_node(connection).ok_or_else(|| Close::violation("shows no node key"))?;
     shared.refuse_banned(node)?;
     let streams = if dialled { connection.open_bi().await? } else { connection.accept_bi().await? };
-    let mut channel = Channel { send: streams.0, receive: streams.1, deadlines: shared.deadlines };
+    let channel = kept.insert(Channel { send: streams.0, receive: streams.1, deadlines: shared.deadlines });
     prioritise(&channel.send, Lane::Votes)?;
     let (hello, version) = channel.greet(&shared.identity, node, dialled).await?;
     let decides = lock(&shared.state).registry.decides(node);
@@ -131,6 +138,7 @@ async fn handshake(shared: &Arc<Shared>, connection: &Connection, dialled: bool)
     if decides {
         channel.hear_welcome(version).await?;
     }
+    let channel = kept.take().expect("put there above");
     Ok(Established { link, channel, seat })
 }
 
