@@ -223,16 +223,29 @@ pub fn start(config: &Config, options: &Options) -> Result<Running, AppError> {
             return Err(error.into());
         }
     };
-    let (ended_sender, ended) = async_channel::bounded::<()>(1);
     let consensus = consensus.showing(Showing::new(published, SlotLog::new(slots), events, metrics, shown));
-    let links = Links { votes, payload, requests, stopped };
+    match begin(consensus, Links { votes, payload, requests, stopped }) {
+        Ok((thread, ended)) => Ok(Running { http, admin, overlay, stop, thread, ended, _key: key_hold }),
+        Err(error) => {
+            http.stop();
+            admin.into_iter().for_each(HttpHandle::stop);
+            Err(AppError::Thread(error))
+        }
+    }
+}
+
+type ConsensusThread = JoinHandle<Result<(), AppError>>;
+
+/// Runs consensus on a thread of its own. The channel closes when that ends.
+fn begin(consensus: Consensus, links: Links) -> std::io::Result<(ConsensusThread, async_channel::Receiver<()>)> {
+    let (ended_sender, ended) = async_channel::bounded::<()>(1);
     let run = move || {
         let outcome = crate::runtime::block_on(consensus.run(links));
         drop(ended_sender);
         outcome
     };
-    let thread = std::thread::Builder::new().name("consensus".into()).spawn(run).map_err(AppError::Thread)?;
-    Ok(Running { http, admin, overlay, stop, thread, ended, _key: key_hold })
+    let thread = std::thread::Builder::new().name("consensus".into()).spawn(run)?;
+    Ok((thread, ended))
 }
 
 fn start_admin(config: &Config, state: AdminState) -> Result<Option<HttpHandle>, AdminError> {

@@ -2,7 +2,7 @@
 //!
 //! A node that says CONFIRM accepts that the value is committed, for the counters from `commit` to `high`; EXTERNALIZE
 //! accepts it for every counter from `commit` on, and stands for its sender alone. A value is externalised when a
-//! quorum accepts one and the same counter (docs/protocol.md, F1 and B8). So a proof holds for a quorum set when for some
+//! quorum accepts one and the same counter (docs/protocol.md, F3 and B6). So a proof holds for a quorum set when for some
 //! counter the greatest quorum among the senders that accept it satisfies that set.
 
 use crate::key::{Signatures, node_strkey};
@@ -234,23 +234,36 @@ impl<'a> Votes<'a> {
         })
     }
 
-    /// The greatest quorum that accepts `counter`. Many nodes share few sets, so each set is judged once a turn.
+    /// The greatest quorum that accepts `counter`. Many nodes share few sets; a set is judged once, and again when one of
+    /// its members has gone.
     fn greatest(&self, counter: u32) -> BTreeSet<NodeId> {
         let accepts = self.0.iter().filter(|(_, (counters, _))| counters.contains(&counter));
-        let mut left: BTreeMap<NodeId, Backing<'a>> = accepts.map(|(node, (_, backing))| (*node, *backing)).collect();
-        loop {
-            let nodes: BTreeSet<NodeId> = left.keys().copied().collect();
-            let mut satisfied: BTreeMap<Hash, bool> = BTreeMap::new();
-            left.retain(|_, backing| match backing {
-                Backing::Alone => true,
-                Backing::Set(hash, set) => {
-                    *satisfied.entry(*hash).or_insert_with(|| set.is_some_and(|set| set.is_slice(&nodes)))
-                }
-            });
-            if left.len() == nodes.len() {
-                return nodes;
+        let mut left: BTreeSet<NodeId> = BTreeSet::new();
+        let mut users: BTreeMap<Hash, (Option<&QuorumSet>, Vec<NodeId>)> = BTreeMap::new();
+        for (node, (_, backing)) in accepts {
+            left.insert(*node);
+            if let Backing::Set(hash, set) = backing {
+                users.entry(*hash).or_insert_with(|| (*set, Vec::new())).1.push(*node);
             }
         }
+        let mut named: BTreeMap<NodeId, Vec<Hash>> = BTreeMap::new();
+        for (hash, (set, _)) in &users {
+            let members = set.map(QuorumSet::nodes).unwrap_or_default();
+            members.into_iter().for_each(|member| named.entry(member).or_default().push(*hash));
+        }
+        let mut unjudged: BTreeSet<Hash> = users.keys().copied().collect();
+        while let Some(hash) = unjudged.pop_first() {
+            let Some((set, _)) = users.get(&hash) else { continue };
+            if set.is_some_and(|set| set.is_slice(&left)) {
+                continue;
+            }
+            let (_, gone) = users.remove(&hash).expect("looked up above");
+            for node in gone {
+                left.remove(&node);
+                unjudged.extend(named.get(&node).into_iter().flatten().copied());
+            }
+        }
+        left
     }
 }
 

@@ -12,6 +12,8 @@ use std::sync::Arc;
 const ANSWER_STATEMENTS_MAX: usize = 4_096;
 /// Most bytes in one answer.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Quorum sets nobody declares any more that are kept besides as many again as are declared, before they are looked for.
+const SETS_SPARE: usize = 256;
 
 impl Herder {
     pub(super) fn peer_up(&mut self, now: Now, peer: NodeId) {
@@ -115,10 +117,15 @@ impl Herder {
             return;
         }
         if !self.fetches.answered(from, Item::QuorumSet(hash)) {
-            return self.out.drop_peer(from, format!("sent quorum set {hash}, which it was not asked for"));
+            // Perhaps late: it was asked for, and is not needed any more.
+            return self.out.refused(from, format!("sent quorum set {hash}, which it was not asked for"));
         }
         self.sets.insert(hash, Arc::new(set));
         self.readmit(now);
+        // In a slot that stays open, nodes may declare one set after another.
+        if self.sets.len() > self.sets_needed.saturating_mul(2).saturating_add(SETS_SPARE) {
+            self.forget_unused_sets();
+        }
     }
 
     /// A set that was asked for, or a small one that its proposer hands around.

@@ -72,6 +72,10 @@ impl CatchUp {
         let open = SlotIndex(sequence).next();
         self.decided.take_if(|(slot, _)| *slot <= open);
         self.chain.closed(sequence);
+        if !self.chain.is_joined() && self.headers.span().is_some_and(|(_, to)| to != self.chain.low()) {
+            // The pages end where the chain began before: none of them would ever fit.
+            self.headers.clear();
+        }
         let first = self.ready.front().map(|entry| entry.header.sequence);
         let first = first.or(self.bodies.span().map(|(first, _)| first));
         if first.is_some_and(|first| first <= sequence) {
@@ -93,6 +97,11 @@ impl CatchUp {
     }
 
     pub(crate) fn forget_onlookers(&mut self) {
+        self.onlookers.clear();
+    }
+
+    pub(crate) fn forget_decision(&mut self) {
+        self.decided = None;
         self.onlookers.clear();
     }
 
@@ -167,7 +176,7 @@ impl Herder {
             self.catchup.behind = self.config.quorum_set.is_v_blocking(&self.catchup.ahead);
         }
         let is_known = self.catchup.decided.as_ref().is_some_and(|(decided, _)| *decided >= slot);
-        if !settles(statement) || is_known {
+        if !settles(statement) || is_known || self.catchup.onlookers.is_too_old(slot) {
             return;
         }
         let decided = if self.catchup.onlookers.has(slot) {
@@ -259,7 +268,10 @@ impl Herder {
     fn begin_chain(&mut self) {
         self.catchup.forget_pieces();
         let Some((slot, value)) = &self.catchup.decided else { return };
-        let value = LedgerValue::decode(value).expect("values that are none were refused at intake");
+        // Intake refuses such values; what was stored by another build did not pass it.
+        let Ok(value) = LedgerValue::decode(value) else {
+            return self.diverged("a quorum decided what is no ledger value here");
+        };
         self.catchup.chain.begin(slot.0.saturating_sub(1), value.proposed().previous);
     }
 

@@ -45,7 +45,7 @@ impl Herder {
     /// later than the last one or than the heartbeat.
     pub(super) fn note_clock(&mut self, now: Now, statement: &Statement) {
         let Pledge::Nominate { voted, accepted } = &statement.pledge else { return };
-        let listened_to = self.tracker.nodes().any(|(node, distance)| node == statement.node && distance == 1);
+        let listened_to = self.tracker.listens_to(statement.node);
         if statement.slot != self.open_slot() || !listened_to {
             return;
         }

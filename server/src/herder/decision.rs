@@ -73,8 +73,10 @@ impl Onlooker {
     }
 }
 
-/// Onlookers of the slots above the open one of which statements are held, and so as many as [`super::Statements`]
-/// holds slots: what bounds those bounds these.
+/// Slots watched at the same time: the newest. Out of sync, nodes may speak of any slot, each of twelve others.
+const ONLOOKERS_MAX: usize = 256;
+
+/// Onlookers of slots above the open one of which statements are held.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Onlookers {
     slots: BTreeMap<SlotIndex, Onlooker>,
@@ -83,6 +85,14 @@ pub(crate) struct Onlookers {
 impl Onlookers {
     pub(crate) fn add(&mut self, slot: SlotIndex, onlooker: Onlooker) {
         self.slots.insert(slot, onlooker);
+        if self.slots.len() > ONLOOKERS_MAX {
+            self.slots.pop_first();
+        }
+    }
+
+    /// Is this slot older than all that are watched, and is there no room for one more?
+    pub(crate) fn is_too_old(&self, slot: SlotIndex) -> bool {
+        self.slots.len() >= ONLOOKERS_MAX && self.slots.first_key_value().is_some_and(|(oldest, _)| slot < *oldest)
     }
 
     pub(crate) fn of(&mut self, slot: SlotIndex) -> Option<&mut Onlooker> {

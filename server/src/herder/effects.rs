@@ -242,10 +242,11 @@ impl Herder {
     }
 
     /// Quorum sets that nobody declares any more.
-    fn forget_unused_sets(&mut self) {
+    pub(super) fn forget_unused_sets(&mut self) {
         let named: std::collections::BTreeSet<Hash> =
             self.book.iter().chain(self.pending.iter()).map(|entry| entry.signed.statement.quorum_set).collect();
         let current: std::collections::BTreeSet<Hash> = self.tracker.sets().map(|set| set.hash()).collect();
         self.sets.retain(|hash, _| named.contains(hash) || current.contains(hash));
+        self.sets_needed = self.sets.len();
     }
 }

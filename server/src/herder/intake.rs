@@ -1,6 +1,7 @@
 //! What peers say about slots: cheap checks first, then waiting for what a statement names, then the core.
 
 use super::fetch::Item;
+use super::quorum_tracker::NODES_MAX;
 use super::statements::{Entry, Novelty, Statements};
 use super::{Herder, Judgement, Now, SLOTS_AHEAD, SLOTS_KEPT, StatementKind};
 use crate::ledger::{LedgerValue, VALUE_BYTES_MAX};
@@ -45,7 +46,7 @@ impl Herder {
             }
         }
         // Strangers are not worth a signature check.
-        if signed.statement.node != self.local && !self.tracker.contains(signed.statement.node) {
+        if signed.statement.node != self.local && !self.is_worth_hearing(&signed.statement) {
             return Judgement::Stranger;
         }
         let author = signed.statement.node;
@@ -67,6 +68,14 @@ impl Herder {
         self.book.limit_slots_of(author, floor, AHEAD_PER_NODE);
         self.pending.limit_slots_of(author, floor, AHEAD_PER_NODE);
         judgement
+    }
+
+    /// The transitive quorum. A node may declare others as often as it likes, and they others again; of a slot that holds
+    /// as much as the largest network says in it, only nodes of our own set are news.
+    fn is_worth_hearing(&self, statement: &Statement) -> bool {
+        let node = statement.node;
+        let is_full = self.book.held_of(statement.slot) >= 2 * (NODES_MAX + 1);
+        self.tracker.contains(node) && (!is_full || self.tracker.listens_to(node))
     }
 
     /// Recent slots, and those soon to come. Out of sync, any later one: `limit_slots_of` bounds what that costs.

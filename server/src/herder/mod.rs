@@ -106,6 +106,8 @@ pub struct Herder {
     /// Statements of the open slot that do not fit our ledger: evidence if a quorum makes them.
     contrary: Statements,
     sets: BTreeMap<Hash, Arc<QuorumSet>>,
+    /// How many of them were needed when that was looked at last.
+    sets_needed: usize,
     payloads: Payloads,
     verdicts: Verdicts,
     fetches: Fetches,
@@ -142,6 +144,7 @@ impl Herder {
             pending: Statements::default(),
             contrary: Statements::default(),
             sets: BTreeMap::from([(quorum_set.hash(), Arc::clone(&quorum_set))]),
+            sets_needed: 0,
             payloads: Payloads::default(),
             verdicts: Verdicts::default(),
             fetches: Fetches::default(),
@@ -188,6 +191,9 @@ impl Herder {
         self.catchup.forget_onlookers();
         self.slot.contrary = None;
         self.config.quorum_set = quorum_set;
+        // What the old set had shown of later slots, this one has to show again.
+        self.catchup.forget_decision();
+        self.look_ahead_again();
     }
 
     /// The ledger as last closed.

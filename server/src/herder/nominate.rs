@@ -105,7 +105,7 @@ impl Herder {
     /// A node we listen to nominates what is valid now: so it is time, though we have nothing of our own.
     pub(super) fn follow_nominee(&mut self, now: Now, statement: &Statement) {
         let Pledge::Nominate { voted, accepted } = &statement.pledge else { return };
-        let listened_to = self.tracker.nodes().any(|(node, distance)| node == statement.node && distance == 1);
+        let listened_to = self.tracker.listens_to(statement.node);
         let slot = self.open_slot();
         // What followed from the statement may have closed its slot already.
         let is_ours_to_join = self.votes() && !self.is_behind() && self.slot.nominating_since.is_none();

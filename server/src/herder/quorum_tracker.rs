@@ -27,6 +27,11 @@ impl QuorumTracker {
         self.distances.contains_key(&node)
     }
 
+    /// Is it in our own quorum set?
+    pub(crate) fn listens_to(&self, node: NodeId) -> bool {
+        self.distances.get(&node) == Some(&1)
+    }
+
     /// The node said in `slot` that this is its set. A later slot's word counts more than an earlier one's.
     pub(crate) fn learn(&mut self, node: NodeId, slot: SlotIndex, set: &Arc<QuorumSet>) {
         if node == self.local || !self.contains(node) {

@@ -139,6 +139,16 @@ impl Statements {
         self.slots.range(slot..).flat_map(|(_, slot)| slot.values())
     }
 
+    /// What is held of a node's balloting in a slot.
+    pub(crate) fn ballot_of(&self, slot: SlotIndex, node: NodeId) -> Option<&Entry> {
+        self.slots.get(&slot)?.get(&(node, Protocol::Ballot))
+    }
+
+    /// How much is held of a slot.
+    pub(crate) fn held_of(&self, slot: SlotIndex) -> usize {
+        self.slots.get(&slot).map_or(0, BTreeMap::len)
+    }
+
     /// The highest slot a node spoke of.
     pub(crate) fn last_slot_of(&self, node: NodeId) -> Option<SlotIndex> {
         let speaks = |slot: &Slot| {

@@ -1,6 +1,5 @@
 //! The herder at a glance.
 
-use super::statements::Entry;
 use super::{Herder, LastClosed, NodeState, NodeView, Now, View};
 use fba_core::{NodeId, Pledge, SlotIndex, Value};
 use std::sync::Arc;
@@ -44,7 +43,7 @@ impl Herder {
             distance,
             state: if id == self.local { NodeState::Agree } else { self.node_state(now, id, last_slot) },
             last_slot,
-            value: self.value_of(id, self.open_slot()),
+            value: self.value_of(id, self.open_slot()).cloned(),
         }
     }
 
@@ -66,12 +65,11 @@ impl Herder {
     }
 
     /// The value a node works on in a slot.
-    fn value_of(&self, id: NodeId, slot: SlotIndex) -> Option<Value> {
-        let value = |entry: &Entry| match &entry.signed.statement.pledge {
+    fn value_of(&self, id: NodeId, slot: SlotIndex) -> Option<&Value> {
+        match &self.book.ballot_of(slot, id)?.signed.statement.pledge {
             Pledge::Nominate { .. } => None,
-            Pledge::Prepare { ballot, .. } | Pledge::Confirm { ballot, .. } => Some(ballot.value.clone()),
-            Pledge::Externalize { commit, .. } => Some(commit.value.clone()),
-        };
-        self.book.of_slot(slot).filter(|entry| entry.signed.statement.node == id).find_map(value)
+            Pledge::Prepare { ballot, .. } | Pledge::Confirm { ballot, .. } => Some(&ballot.value),
+            Pledge::Externalize { commit, .. } => Some(&commit.value),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Looking at a data folder from outside, without a lock and without changing it: the node may run beside it.
 
-use super::error::StoreError;
+use super::error::{During, StoreError};
 use super::key_mark::KeyMark;
 use super::row::{META, OVERRIDES};
 use super::side_file::{Position, Run, SideFile};
@@ -52,18 +52,20 @@ pub fn inspect(
     let connection = connection::open_reader(&path)?;
     connection::quick_check(&connection, &path)?;
     schema::verify(&connection, &path)?;
-    let id = whose(&connection, &path, network, node)?;
-    let (database, _) = load_votes(&connection, network, id)?;
+    // A running node commits meanwhile: what belongs together is read as of one moment.
+    let moment = connection.unchecked_transaction().during("begin to read")?;
+    let id = whose(&moment, &path, network, node)?;
+    let (database, _) = load_votes(&moment, network, id)?;
     let database: Result<Position, String> = database;
     let log_bytes = size(&folder.join(format!("{DATABASE_FILE}-wal")));
     let bytes = size(&path).saturating_add(log_bytes);
     Ok(Some(Inspection {
         bytes,
         log_bytes,
-        newest: newest(&connection)?,
-        bytes_per_day: growth(&connection, bytes)?,
+        newest: newest(&moment)?,
+        bytes_per_day: growth(&moment, bytes)?,
         standing: judge(Facts { unused, recorded, run: Run::named(&boot::current()), database }),
-        overrides: overrides(&connection)?,
+        overrides: overrides(&moment)?,
     }))
 }
 

@@ -87,9 +87,13 @@ pub(crate) fn kept_from(connection: &Connection) -> Result<u64, StoreError> {
     Ok(RETENTION.one(connection, "SELECT * FROM retention", [], |row| row.number(1))?.unwrap_or(1))
 }
 
-/// Forgets the proofs of ledgers so old that none is kept of them any more. Returns the first ledger whose proof is kept.
+/// Proofs forgotten with one commit. A setting that was lowered is worked off close by close: a vote waits for the commit.
+const FORGOTTEN_AT_ONCE: u64 = 256;
+
+/// Forgets proofs of ledgers so old that none is kept of them any more. Returns the first ledger whose proof is kept.
 pub(crate) fn forget_old(connection: &Connection, kept: ProofsKept, last: u64) -> Result<u64, StoreError> {
-    let (before, from) = (kept_from(connection)?, kept.from(last));
+    let before = kept_from(connection)?;
+    let from = kept.from(last).min(before.saturating_add(FORGOTTEN_AT_ONCE));
     if from <= before {
         return Ok(before);
     }

@@ -4,7 +4,7 @@
 //! can be long is cut into pages. Ledgers never change once written, so pages read one after the other fit together.
 
 use super::connection::open_reader;
-use super::error::StoreError;
+use super::error::{During, StoreError};
 use super::ledgers::{self, LedgerRow, Proof, TransactionRow};
 use super::proofs;
 use super::row::{ACCOUNTS, Checked, DATA_ENTRIES, LEDGERS, TRANSACTIONS, to_i64};
@@ -114,9 +114,12 @@ impl Reader {
         Ok(Self(Arc::new(pool)))
     }
 
+    /// Everything in `read` sees the store as of one moment: a commit in between would look like a row that is missing.
     fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let loan = self.0.borrow()?;
-        read(loan.connection.as_ref().expect("a loan that was given out has a connection"))
+        let connection = loan.connection.as_ref().expect("a loan that was given out has a connection");
+        let moment = connection.unchecked_transaction().during("begin to read")?;
+        read(&moment)
     }
 
     /// How much there is.

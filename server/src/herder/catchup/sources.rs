@@ -77,13 +77,13 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// A peer that may be asked now: one whose speed is not known, else the fastest.
+    /// A peer that may be asked now: one that answers; of those, one whose speed is not known, else the fastest.
     pub(crate) fn free(&self, now: Duration, peers: &BTreeSet<NodeId>) -> Option<NodeId> {
         let free = peers.iter().filter(|peer| !self.liars.contains(peer));
         let free = free.filter(|peer| {
             self.known.get(peer).is_none_or(|source| source.pending.is_none() && source.rests_until <= now)
         });
-        free.min_by_key(|peer| self.known.get(peer).and_then(|source| source.takes)).copied()
+        free.min_by_key(|peer| self.known.get(peer).map_or((0, None), |source| (source.missed, source.takes))).copied()
     }
 
     pub(crate) fn ask(&mut self, now: Duration, peer: NodeId, ask: Ask) {
