@@ -71,8 +71,9 @@ const COMMITS_PER_CHECKPOINT: u64 = 128;
 /// Ledgers after which quorum sets that nothing names any more are forgotten: seldom, because all have to be looked at.
 const SETS_FORGOTTEN_EVERY: u64 = 64;
 
-/// Pages of the log above which a commit moves it into the database, whoever waits: 16 MiB.
-const LOG_PAGES_MAX: i64 = 4_000;
+/// Pages of the log above which a commit moves it into the database, whoever waits: 4 MiB, as SQLite itself would. A log
+/// that may grow larger than what is left of a small disk fills it by itself.
+const LOG_PAGES_MAX: i64 = 1_000;
 
 /// How many commits there were since the start.
 #[derive(Debug, Default)]
