@@ -145,11 +145,11 @@ fn client(args: &Args) -> Result<AdminClient, CliError> {
 }
 
 fn token(file: &Path) -> Result<Token, CliError> {
-    Token::read(file).map_err(|error| match &error {
-        TokenError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            CliError::new(token_exit(&error), format_args!("{error}; a node makes it when it starts with [admin]"))
-        }
-        error => CliError::new(token_exit(error), error),
+    Token::read(file).map_err(|error| {
+        let missing =
+            matches!(&error, TokenError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+        let way_out = if missing { "; a node makes it when it starts with [admin]" } else { "" };
+        CliError::new(token_exit(&error), format_args!("{error}{way_out}"))
     })
 }
 

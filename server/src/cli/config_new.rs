@@ -359,7 +359,7 @@ mod tests {
         let of_alpha = |known: &&crate::config::Known| {
             known.home_domain.as_ref().is_some_and(|domain| domain.as_str() == "alpha.example")
         };
-        assert_eq!(config.trust.directory.iter().map(|(_, known)| known).filter(of_alpha).count(), 2);
+        assert_eq!(config.trust.directory.values().filter(of_alpha).count(), 2);
     }
 
     #[test]
