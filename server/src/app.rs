@@ -250,7 +250,8 @@ fn begin(consensus: Consensus, links: Links) -> std::io::Result<(ConsensusThread
 
 fn start_admin(config: &Config, state: AdminState) -> Result<Option<HttpHandle>, AdminError> {
     let Some(wanted) = &config.admin else { return Ok(None) };
-    let config = AdminConfig { listen: wanted.listen, token_file: wanted.token_file.clone() };
+    let names = config.http_hosts.clone();
+    let config = AdminConfig { listen: wanted.listen, names, token_file: wanted.token_file.clone() };
     admin::start(&config, state).map(Some)
 }
 

@@ -122,6 +122,10 @@ fn exported(config: &str, lines: &str, items: &str) {
         assert_eq!(std::fs::read_to_string(lines).unwrap(), whole, "cut at {cut}");
     }
     assert_eq!(export(&["--output", lines, "--resume", "--from", "2"]).unwrap_err().exit, Exit::Data);
+    let foreign = format!("{lines}.txt");
+    std::fs::write(&foreign, "a letter without a line end").unwrap();
+    assert_eq!(export(&["--output", &foreign, "--resume"]).unwrap_err().exit, Exit::Data);
+    assert_eq!(std::fs::read_to_string(&foreign).unwrap(), "a letter without a line end");
     assert_eq!(export(&["--output", items, "--format", "cbor", "--from", "5", "--to", "9"]), Ok(Exit::Good));
     assert!(std::fs::metadata(items).unwrap().len() > 5 * 500);
     assert_eq!(export(&["--output", items, "--format", "cbor", "--resume"]).unwrap_err().exit, Exit::Usage);

@@ -138,7 +138,7 @@ impl Consensus {
                 memory::keep(&self.overlay, &mut self.store)?;
             }
         }
-        memory::keep(&self.overlay, &mut self.store)?;
+        memory::keep_all(&self.overlay, &mut self.store)?;
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }

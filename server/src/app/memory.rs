@@ -16,10 +16,19 @@ pub(super) fn recall(store: &mut Store) -> Result<(Vec<Ban>, Vec<KnownPeer>), St
     Ok((bans.into_iter().map(recalled_ban).collect(), peers.into_iter().map(recalled_peer).collect()))
 }
 
-/// Writes down what has changed.
+/// Writes down some of what has changed; the rest next time.
 pub(super) fn keep(overlay: &Overlay, store: &mut Store) -> Result<(), StoreError> {
-    let bans = overlay.take_ban_changes(ROWS_MAX).into_iter();
-    let peers = overlay.take_book_changes(ROWS_MAX).into_iter();
+    keep_most(overlay, store, ROWS_MAX)
+}
+
+/// Writes down all that has changed: there is no next time. The overlay bounds how much that is.
+pub(super) fn keep_all(overlay: &Overlay, store: &mut Store) -> Result<(), StoreError> {
+    keep_most(overlay, store, usize::MAX)
+}
+
+fn keep_most(overlay: &Overlay, store: &mut Store, rows_max: usize) -> Result<(), StoreError> {
+    let bans = overlay.take_ban_changes(rows_max).into_iter();
+    let peers = overlay.take_book_changes(rows_max).into_iter();
     store.keep_peers(&PeerChanges {
         bans: bans.map(|(node, ban)| (node, ban.map(kept_ban))).collect(),
         peers: peers.map(|(address, known)| (address, known.map(kept_peer))).collect(),

@@ -1,6 +1,6 @@
 //! `fba admin`: change a running node, through its admin side.
 
-use crate::cli::client::{AdminClient, segment};
+use crate::cli::client::{AdminClient, reachable, segment};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::{peers, text};
 use crate::config::{Config, Keys};
@@ -141,18 +141,24 @@ fn client(args: &Args) -> Result<AdminClient, CliError> {
         let message = format!("{shown}: admin.listen has port 0, so any; the node's log says which: give it with --at");
         return Err(CliError::new(Exit::Config, message));
     }
-    AdminClient::new(&admin.listen.to_string(), token(&admin.token_file)?)
+    AdminClient::new(&reachable(admin.listen).to_string(), token(&admin.token_file)?)
 }
 
 fn token(file: &Path) -> Result<Token, CliError> {
-    Token::read(file).map_err(|error| match &error {
-        TokenError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            CliError::new(Exit::Io, format_args!("{error}; a node makes it when it starts with [admin]"))
-        }
-        TokenError::Read { source, .. } | TokenError::Write { source, .. } => {
-            CliError::new(Exit::of_io(source), &error)
-        }
-        TokenError::NotRegular { .. } | TokenError::Permissions { .. } => CliError::new(Exit::Permission, &error),
-        TokenError::NotAToken { .. } | TokenError::NoRandomness(_) => CliError::new(Exit::Data, &error),
+    Token::read(file).map_err(|error| {
+        let missing =
+            matches!(&error, TokenError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+        let way_out = if missing { "; a node makes it when it starts with [admin]" } else { "" };
+        CliError::new(token_exit(&error), format_args!("{error}{way_out}"))
     })
+}
+
+/// The exit code for a token that cannot be used.
+pub(crate) fn token_exit(error: &TokenError) -> Exit {
+    match error {
+        TokenError::Read { source, .. } | TokenError::Write { source, .. } => Exit::of_io(source),
+        TokenError::NotRegular { .. } | TokenError::Permissions { .. } => Exit::Permission,
+        TokenError::NotAToken { .. } => Exit::Data,
+        TokenError::NoRandomness(_) => Exit::Unavailable,
+    }
 }

@@ -6,6 +6,7 @@ use crate::http::dto;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Names the node to ask if `--node` does not.
@@ -30,11 +31,28 @@ pub struct NodeArgs {
     pub json: bool,
 }
 
+/// What to do if no node answers: where the commands look for it.
+const NODE_WAY_OUT: &str =
+    "start one with `fba run` or a whole network with `fba demo`, or name another with --node URL or FBA_NODE";
+/// The same for the admin side.
+const ADMIN_WAY_OUT: &str = "does the node run, and with this [admin]? name its configuration with --config FILE, or its \
+     admin side with --at URL --token-file FILE";
+
 /// A way to one node.
 #[derive(Clone, Debug)]
 pub struct Client {
     agent: ureq::Agent,
     base: String,
+    way_out: &'static str,
+}
+
+/// Where to call a listener: one on all addresses is called on the loopback one.
+pub(crate) fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        let loopback = if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        listen.set_ip(loopback);
+    }
+    listen
 }
 
 impl Client {
@@ -45,14 +63,10 @@ impl Client {
     pub fn new(args: &NodeArgs) -> Result<Self, CliError> {
         let named = args.node.clone().or_else(|| std::env::var(NODE_VARIABLE).ok());
         let named = named.unwrap_or_else(|| NODE_DEFAULT.to_owned());
-        Self::at(&named)
+        Self::at(&named, NODE_WAY_OUT)
     }
 
-    /// A client for the node at this address. Does not connect yet.
-    ///
-    /// # Errors
-    /// [`Exit::Usage`] if it is not an `http://` address.
-    pub fn at(named: &str) -> Result<Self, CliError> {
+    fn at(named: &str, way_out: &'static str) -> Result<Self, CliError> {
         let base = base(named)?;
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -61,7 +75,7 @@ impl Client {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(concat!("fba/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent: config.new_agent(), base })
+        Ok(Self { agent: config.new_agent(), base, way_out })
     }
 
     /// The answer to `GET path`.
@@ -167,12 +181,8 @@ impl Client {
     fn unreachable(&self, error: &ureq::Error) -> CliError {
         let refused = matches!(error, ureq::Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused);
         let why = if refused { "connection refused".to_owned() } else { error.to_string() };
-        let message = format!(
-            "no node answers at {} ({why}): start one with `fba run` or a whole network with `fba demo`, or name \
-             another with --node URL or {NODE_VARIABLE}",
-            self.base
-        );
-        CliError::new(Exit::Unavailable, message)
+        let Self { base, way_out, .. } = self;
+        CliError::new(Exit::Unavailable, format_args!("no node answers at {base} ({why}): {way_out}"))
     }
 }
 
@@ -189,7 +199,7 @@ impl AdminClient {
     /// # Errors
     /// [`Exit::Usage`] if it is not an `http://` address.
     pub fn new(named: &str, token: Token) -> Result<Self, CliError> {
-        Ok(Self { client: Client::at(named)?, token })
+        Ok(Self { client: Client::at(named, ADMIN_WAY_OUT)?, token })
     }
 
     /// The answer to `GET path`.
@@ -283,6 +293,15 @@ mod tests {
         assert_eq!(error.exit, Exit::Unavailable);
         for part in [free.to_string().as_str(), "refused", "fba run"] {
             assert!(error.message.contains(part), "{part} is missing in {error}");
+        }
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_called_on_loopback() {
+        for (listen, called) in
+            [("0.0.0.0:9001", "127.0.0.1:9001"), ("[::]:9001", "[::1]:9001"), ("192.0.2.1:9001", "192.0.2.1:9001")]
+        {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), called);
         }
     }
 

@@ -24,6 +24,9 @@ pub struct Args {
     /// What the organisations to be trusted have published (`fba config publish`).
     #[arg(value_name = "PUBLISHED")]
     pub published: Vec<PathBuf>,
+    /// What a colleague of the same organisation has published: his validators vote in your organisation's name
+    #[arg(long, value_name = "PUBLISHED", conflicts_with = "watcher")]
+    pub colleague: Vec<PathBuf>,
     /// The network's genesis file: the same for everybody in it. It is copied.
     #[arg(long, value_name = "FILE")]
     pub genesis: PathBuf,
@@ -76,7 +79,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         let way_out = "it has to be the file all nodes of the network have: ask any of its operators for it";
         CliError::new(Exit::Data, format_args!("genesis {}: {error}; {way_out}", args.genesis.display()))
     })?;
-    let published = args.published.iter().map(|file| Published::read(file)).collect::<Result<Vec<_>, _>>()?;
+    let published = args.read_published()?;
     empty_folder(&args.dir)?;
     let node = keygen::make(&args.dir.join("node.key"), true)?.node_id();
     write(&args.dir.join("genesis.toml"), &genesis_text)?;
@@ -93,8 +96,36 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 }
 
 impl Args {
+    /// What others published, and then colleagues.
+    fn read_published(&self) -> Result<Vec<Published>, CliError> {
+        let (others, colleagues) = (self.published.iter().map(|file| (file, false)), self.colleague.iter());
+        let all = others.chain(colleagues.map(|file| (file, true)));
+        let read = |(file, of_own): (&PathBuf, bool)| {
+            let published = Published::read(file)?;
+            match (&self.home_domain, of_own) {
+                (Some(own), false) if *own == published.organization => Err(refused(
+                    file,
+                    format_args!(
+                        ": it is of {own}, the organisation of the node to be made, and whoever is in there votes in its \
+                     name; if a colleague wrote it, give it by --colleague"
+                    ),
+                )),
+                (Some(own), true) if *own != published.organization => Err(refused(
+                    file,
+                    format_args!(
+                        ": it is of {}, and a colleague's is of {own}; give it without --colleague",
+                        published.organization
+                    ),
+                )),
+                (Some(_) | None, _) => Ok(published),
+            }
+        };
+        all.map(read).collect()
+    }
+
     /// The configuration.
     fn text(&self, node: NodeId, genesis: &Genesis, published: &[Published]) -> String {
+        let of_own = |published: &Published| self.home_domain.as_ref() == Some(&published.organization);
         let domain = self.home_domain.as_ref().map(HomeDomain::as_str);
         let first = domain.and_then(|domain| domain.split('.').next()).unwrap_or("watcher");
         let name = self.name.as_ref().map_or(first, NodeName::as_str);
@@ -112,8 +143,8 @@ impl Args {
         let mut text = own.head();
         text += "\n# Whom this node trusts. `fba config check` shows the quorum set that follows.\n";
         if let Some(domain) = domain {
-            // Somebody of the same organisation may have published it already.
-            if !published.iter().any(|published| published.organizations.iter().any(|other| other == domain)) {
+            // A colleague's file has it already.
+            if !published.iter().any(of_own) {
                 text += &node_file::organization(domain, self.quality);
             }
             text += &node_file::validator(name, domain, node, address.as_deref());
@@ -134,19 +165,20 @@ impl Args {
     }
 }
 
-/// What an organisation published: its text, and whose it is.
+/// What an organisation published: its text, and whose it is. Nobody else's validators are in it.
 struct Published {
     text: String,
-    organizations: Vec<String>,
+    organization: HomeDomain,
+}
+
+fn refused(file: &Path, why: impl std::fmt::Display) -> CliError {
+    CliError::new(Exit::Data, format_args!("{}{why}", file.display()))
 }
 
 impl Published {
     fn read(file: &Path) -> Result<Self, CliError> {
-        let shown = file.display();
-        let refused = |why: String| {
-            let message = format!("{shown}{why}; ask its operator for what `fba config publish` prints");
-            CliError::new(Exit::Data, message)
-        };
+        let refused =
+            |why: String| refused(file, format_args!("{why}; ask its operator for what `fba config publish` prints"));
         let text = node_file::read(file)?;
         let table: toml::Table = toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
@@ -159,11 +191,24 @@ impl Published {
             )));
         }
         let entries = |key: &str| table.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
-        if entries("validator").is_empty() {
+        let validators = entries("validator");
+        if validators.is_empty() {
             return Err(refused(": there is no [[validator]] in it".to_owned()));
         }
+        let organizations = entries("organization");
+        let [organization] = organizations.as_slice() else {
+            let count = organizations.len();
+            return Err(refused(format!(": it has {count} [[organization]] entries, and an operator publishes one")));
+        };
         let domain = |entry: &toml::Value| Some(entry.get("home_domain")?.as_str()?.to_owned());
-        Ok(Self { organizations: entries("organization").iter().filter_map(domain).collect(), text })
+        let Some(organization) = domain(organization).and_then(|domain| HomeDomain::new(&domain).ok()) else {
+            return Err(refused(": its [[organization]] has no home_domain".to_owned()));
+        };
+        if validators.iter().any(|validator| domain(validator).is_none_or(|domain| domain != organization.as_str())) {
+            let why = format!(": a [[validator]] in it is not of {organization}, whose file it is");
+            return Err(refused(why));
+        }
+        Ok(Self { text, organization })
     }
 }
 
@@ -218,6 +263,7 @@ mod tests {
     fn args(made: &NetworkFiles, folder: &Path, published: Vec<PathBuf>) -> Args {
         Args {
             published,
+            colleague: Vec::new(),
             genesis: made.genesis.clone(),
             dir: folder.join("delta"),
             home_domain: Some(HomeDomain::new("delta.example").unwrap()),
@@ -277,6 +323,11 @@ mod tests {
             ("listen = \"127.0.0.1:1\"", "bad.toml: `listen` is for a node's own file"),
             ("[[organization]]\nhome_domain = \"x\"", "no [[validator]]"),
             ("a\nb = ", "bad.toml:1: "),
+            ("[[validator]]\nhome_domain = \"x.example\"", "it has 0 [[organization]] entries"),
+            (
+                "[[organization]]\nhome_domain = \"x.example\"\n[[validator]]\nhome_domain = \"delta.example\"",
+                "not of x.example",
+            ),
         ] {
             std::fs::write(&bad, text).unwrap();
             let args = args(&made, folder.path(), vec![bad.clone()]);
@@ -285,6 +336,30 @@ mod tests {
             assert!(error.message.contains(words) && error.message.contains("fba config publish"), "{error}");
             assert!(!args.dir.exists());
         }
+    }
+
+    #[test]
+    fn only_a_colleague_may_bring_validators_of_the_own_organisation() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = network(folder.path());
+        let published = published(&made, folder.path());
+        let Some((first, others)) = published.split_first() else { panic!("three organisations publish") };
+        let alpha = Args {
+            home_domain: Some(HomeDomain::new("alpha.example").unwrap()),
+            name: Some(NodeName::new("second").unwrap()),
+            ..args(&made, folder.path(), published.clone())
+        };
+        let error = run(&alpha).unwrap_err();
+        assert!(error.message.contains("--colleague") && !alpha.dir.exists(), "{error}");
+        let foreign = Args { colleague: others.to_vec(), ..alpha.clone() };
+        assert!(run(&Args { published: Vec::new(), ..foreign }).unwrap_err().message.contains("without --colleague"));
+        let colleague = Args { published: others.to_vec(), colleague: vec![first.clone()], ..alpha };
+        run(&colleague).unwrap();
+        let config = Config::load(&colleague.dir.join("node.toml"), Keys::Required).unwrap();
+        let of_alpha = |known: &&crate::config::Known| {
+            known.home_domain.as_ref().is_some_and(|domain| domain.as_str() == "alpha.example")
+        };
+        assert_eq!(config.trust.directory.values().filter(of_alpha).count(), 2);
     }
 
     #[test]

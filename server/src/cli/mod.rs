@@ -79,7 +79,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    New(config_new::Args),
+    New(Box<config_new::Args>),
     Check(config_check::Args),
     Publish(config_publish::Args),
 }

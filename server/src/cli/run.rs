@@ -1,11 +1,12 @@
 //! `fba run`: one server, until it is told to stop.
 
 use crate::app::{self, AppError, Options};
+use crate::cli::admin::token_exit;
 use crate::cli::exit::{CliError, Exit, print};
 use crate::cli::panics;
 use crate::cli::signing::key_error;
 use crate::config::{Config, Keys};
-use crate::http::admin::{AdminError, TokenError};
+use crate::http::admin::AdminError;
 use crate::store::{LockError, StoreError};
 use crate::telemetry::{LogFormat, start_log};
 use async_channel::{Receiver, Sender};
@@ -109,12 +110,8 @@ fn cli_error(error: &AppError) -> CliError {
 
 fn admin_exit(error: &AdminError) -> Exit {
     match error {
-        AdminError::Token(TokenError::Permissions { .. } | TokenError::NotRegular { .. }) => Exit::Permission,
-        AdminError::Token(TokenError::Read { source, .. } | TokenError::Write { source, .. }) => Exit::of_io(source),
-        AdminError::Token(TokenError::NotAToken { .. }) => Exit::Data,
-        AdminError::Token(TokenError::NoRandomness(_)) | AdminError::Bind { .. } | AdminError::Threads(_) => {
-            Exit::Unavailable
-        }
+        AdminError::Token(error) => token_exit(error),
+        AdminError::Bind { .. } | AdminError::Threads(_) => Exit::Unavailable,
     }
 }
 

@@ -30,6 +30,8 @@ pub const PREFIX: &str = "/admin/v1/";
 pub struct AdminConfig {
     /// The address; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Further names it answers to, as on the public side.
+    pub names: Vec<String>,
     /// The file with the token; made if there is none.
     pub token_file: PathBuf,
 }
@@ -100,7 +102,7 @@ impl From<HttpError> for AdminError {
 pub fn start(config: &AdminConfig, state: AdminState) -> Result<HttpHandle, AdminError> {
     token::ensure(&config.token_file)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let http = HttpConfig { listen: config.listen, names: Vec::new(), limits: Limits::default() };
+    let http = HttpConfig { listen: config.listen, names: config.names.clone(), limits: Limits::default() };
     let served = server::Served {
         surface: routes::ADMIN,
         metrics: Arc::clone(&state.metrics),

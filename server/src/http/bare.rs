@@ -6,11 +6,13 @@
 
 use crate::http::error::ApiError;
 use crate::http::gate::{self, RequestIds};
+use crate::telemetry::Metrics;
 use bytes::{Buf, Bytes};
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use warp::http::{HeaderValue, Response, StatusCode, header};
 
@@ -66,13 +68,14 @@ fn instead_of(written: &[u8]) -> Option<ApiError> {
 pub(crate) struct Dressed<S> {
     inner: S,
     ids: Arc<RequestIds>,
+    metrics: Arc<Metrics>,
     /// What is still to be written in place of hyper's answer.
     instead: Bytes,
 }
 
 impl<S> Dressed<S> {
-    pub(crate) fn new(inner: S, ids: Arc<RequestIds>) -> Self {
-        Self { inner, ids, instead: Bytes::new() }
+    pub(crate) fn new(inner: S, ids: Arc<RequestIds>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, ids, metrics, instead: Bytes::new() }
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -84,7 +87,10 @@ impl<S: AsyncWrite + Unpin> Dressed<S> {
     /// If `written` is hyper's own, writes ours, and says that all of `written` is done with when ours has left.
     fn dress(&mut self, cx: &mut Context<'_>, written: &[u8]) -> Option<Poll<Result<usize>>> {
         if self.instead.is_empty() {
-            self.instead = answer(instead_of(written)?, &self.ids);
+            let error = instead_of(written)?;
+            // hyper says when it has answered, not since when it has been reading.
+            self.metrics.answered(error.status.as_u16(), Duration::ZERO);
+            self.instead = answer(error, &self.ids);
         }
         Some(self.write_instead(cx, written.len()))
     }

@@ -55,8 +55,8 @@ fn too_often(wait: Duration, per_second: NonZeroU32, what: &str) -> ApiError {
     error.retry_after(wait.as_secs().saturating_add(1))
 }
 
-/// Whom a bucket belongs to: an IPv4 address, or an IPv6 network of 64 bits, which one customer has for itself.
-fn origin(address: IpAddr) -> IpAddr {
+/// Whom a bucket or a share of the connections belongs to: an IPv4 address, or an IPv6 network of 64 bits, which one customer has for itself.
+pub(super) fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) if !ip.is_loopback() => {
             let [a, b, c, d, ..] = ip.segments();

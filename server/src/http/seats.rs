@@ -1,5 +1,6 @@
 //! Who may be connected: a number of connections in all, and a number per foreign address.
 
+use crate::http::rates::origin;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,8 +39,9 @@ impl Seats {
         Arc::clone(&self.all).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// Gives the seat to `address`, unless it has its share. Loopback has no share: everything local looks like it.
+    /// Gives the seat to `address`, unless it, or its IPv6 network of 64 bits, has its share. Loopback has no share: everything local looks like it.
     pub(crate) fn of_address(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Seat> {
+        let address = origin(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = counts.get(&address).copied().unwrap_or(0);
         if taken >= self.per_address && !address.is_loopback() {
@@ -66,6 +68,16 @@ mod tests {
 
     fn permit(seats: &Seats) -> OwnedSemaphorePermit {
         Arc::clone(&seats.all).try_acquire_owned().unwrap()
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_share_and_loopback_is_known_in_ipv6_too() {
+        let seats = Seats::new(10, 1);
+        let ask = |text: &str| seats.of_address(permit(&seats), text.parse().unwrap());
+        let first = ask("2001:db8::1");
+        assert!(first.is_some() && ask("2001:db8::2").is_none() && ask("2001:db8:0:1::1").is_some());
+        let local = [ask("::ffff:127.0.0.1"), ask("::ffff:127.0.0.1"), ask("::1"), ask("::1")];
+        assert!(local.iter().all(Option::is_some));
     }
 
     #[test]

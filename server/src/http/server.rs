@@ -156,7 +156,9 @@ impl Server {
             let server = Arc::clone(&server);
             async move { Ok::<_, Infallible>(server.answer(from, request).await) }
         });
-        let io = TokioIo::new(Dressed::new(WriteDeadline::new(stream, self.limits.write), Arc::clone(&self.ids)));
+        let stream = WriteDeadline::new(stream, self.limits.write);
+        let metrics = Arc::clone(&self.service.metrics);
+        let io = TokioIo::new(Dressed::new(stream, Arc::clone(&self.ids), metrics));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_read)

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// Addresses kept: several times the nodes of the largest public network.
 const BOOK_MAX: usize = 1_000;
+/// While so many changes wait to be written, no further address is added: fresh keys come faster than the store takes
+/// rows.
+const CHANGED_MAX: usize = 4 * BOOK_MAX;
 /// Addresses nobody has reached yet, of one source: one message of them.
 const PER_SOURCE_MAX: usize = PEERS_MAX;
 /// Addresses nobody has reached yet, in one neighbourhood of addresses; loopback, where tests run, is exempt.
@@ -152,7 +155,10 @@ impl Book {
         of_node.sort_by_key(|known| known.worth());
         let surplus = of_node.len().saturating_sub(PER_NODE_MAX);
         let oldest: Vec<SocketAddr> = of_node.into_iter().take(surplus).map(|known| known.address).collect();
-        debug_assert!(met || self.by_address.len() >= BOOK_MAX, "who was met is kept unless all others are as good");
+        debug_assert!(
+            met || self.by_address.len() >= BOOK_MAX || self.changed.len() >= CHANGED_MAX,
+            "who was met is kept unless all others are as good, or too much waits to be written"
+        );
         oldest.into_iter().for_each(|address| self.forget(address));
     }
 
@@ -216,7 +222,11 @@ impl Book {
 
     /// Writes it down, if need be in the place of one that is worth less.
     fn put(&mut self, known: KnownPeer) -> bool {
-        if self.by_address.len() >= BOOK_MAX && !self.by_address.contains_key(&known.address) {
+        let is_new = !self.by_address.contains_key(&known.address);
+        if is_new && self.changed.len() >= CHANGED_MAX {
+            return false;
+        }
+        if is_new && self.by_address.len() >= BOOK_MAX {
             let worst = self.by_address.values().min_by_key(|other| other.worth());
             let Some(worst) = worst.filter(|worst| worst.worth() < known.worth()).map(|worst| worst.address) else {
                 return false;
@@ -370,6 +380,18 @@ mod tests {
         let kept: Vec<KnownPeer> = book.take_changes(usize::MAX).into_iter().filter_map(|(_, known)| known).collect();
         assert!(book.take_changes(usize::MAX).is_empty() && kept.iter().all(|known| known.address.port() >= 96));
         assert_eq!(Book::new(OWN, [9; 32], kept).to_tell(node(2), PUBLIC, 99).len(), PER_NODE_MAX);
+    }
+
+    #[test]
+    fn no_flood_of_nodes_grows_what_is_to_be_written() {
+        let mut book = book();
+        for n in 0..5_000 {
+            book.met(hint(n).node, hint(n).address, u64::from(n));
+        }
+        assert!(book.len() == BOOK_MAX && (CHANGED_MAX..=CHANGED_MAX + 1).contains(&book.changed.len()));
+        let _written = book.take_changes(usize::MAX);
+        book.met(hint(20_000).node, hint(20_000).address, 20_000);
+        assert!(book.by_address.contains_key(&hint(20_000).address), "there is room again");
     }
 
     #[test]

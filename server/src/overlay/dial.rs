@@ -130,7 +130,12 @@ async fn try_known(shared: Arc<Shared>, endpoint: Endpoint, known: KnownPeer, ma
         Ok(established) => {
             // Counted as a link from here on.
             drop(marked);
-            established.serve(&shared).await;
+            let begun = Instant::now();
+            let close = established.serve(&shared).await;
+            // One that accepts and hangs up at once is of no more use than one that does not answer.
+            if begun.elapsed() < GOOD_LINK && close.code != Some(CloseCode::Duplicate) {
+                lock(&shared.state).book.failed(known.address, unix_ms());
+            }
         }
         Err(close) => {
             // Otherwise it has dialled us meanwhile.

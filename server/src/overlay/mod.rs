@@ -164,8 +164,6 @@ pub struct PeerInfo {
     pub shed: u64,
     /// What it said of itself.
     pub hello: HelloInfo,
-    /// Its last departures, oldest first.
-    pub departures: Vec<Departure>,
 }
 
 /// Why the overlay does not start.
@@ -294,9 +292,15 @@ impl Shared {
     fn offended(&self, node: NodeId, reason: &str) {
         let mut state = lock(&self.state);
         let chosen = state.registry.is_chosen(node);
-        let Ban { until_ms, offences, .. } = state.bans.offence(node, unix_ms(), reason, chosen);
+        let ban = state.bans.offence(node, unix_ms(), reason, chosen);
         drop(state);
-        tracing::warn!(peer = %node_strkey(node), reason, ?until_ms, offences, "banned a peer that breaks rules");
+        let peer = node_strkey(node);
+        match ban {
+            Some(Ban { until_ms, offences, .. }) => {
+                tracing::warn!(%peer, reason, ?until_ms, offences, "banned a peer that breaks rules");
+            }
+            None => tracing::warn!(%peer, reason, "a peer breaks rules, and too many others do for one more ban"),
+        }
     }
 
     fn refuse_banned(&self, node: NodeId) -> Result<(), Close> {
@@ -420,13 +424,14 @@ fn start_with(
     let configured = peers.iter().filter_map(|peer| peer.key).collect();
     // One for each peer, and one for the book.
     let (bells, bell_ends): (Vec<_>, Vec<Receiver<()>>) = (0..=peers.len()).map(|_| async_channel::bounded(1)).unzip();
+    let registry = Registry::new(node, seats, configured, trusted);
     let identity = Identity { node, network, versions, instance, ledger: ledger_sequence, port: local.port(), public };
     let shared = Arc::new(Shared {
         identity,
         deadlines,
         state: Mutex::new(State {
-            registry: Registry::new(node, seats, configured, trusted),
-            bans: Bans::new(bans, unix_ms()),
+            bans: Bans::new(bans, unix_ms(), |node| registry.is_chosen(node)),
+            registry,
             book: Book::new(node, lots, known),
             dialling: BTreeSet::new(),
             knocks: Knocks::default(),
@@ -599,11 +604,6 @@ impl Overlay {
         lock(&self.shared.state).bans.take_changes(most)
     }
 
-    /// The members of our own quorum set, when it has changed.
-    pub fn set_trusted(&self, nodes: BTreeSet<NodeId>) {
-        lock(&self.shared.state).registry.set_trusted(nodes);
-    }
-
     /// The transitive quorum, nearest first: the first few hundred have seats of their own, besides the configured peers
     /// and the members of our own quorum set, and are dialled before others.
     pub fn set_wanted(&self, nearest: impl IntoIterator<Item = NodeId>) {
@@ -676,7 +676,6 @@ impl Overlay {
             waiting_bytes,
             shed: link.shed.load(Ordering::Relaxed),
             hello: link.hello.clone(),
-            departures: lock(&self.shared.state).registry.departures_of(link.node),
         }
     }
 }

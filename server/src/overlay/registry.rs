@@ -119,19 +119,9 @@ impl Registry {
         self.own < peer
     }
 
-    /// The members of our own quorum set, when it has changed.
-    pub(super) fn set_trusted(&mut self, trusted: BTreeSet<NodeId>) {
-        self.trusted = trusted;
-        self.forget_departures();
-    }
-
     /// The nodes of the transitive quorum, nearest first. Whoever is connected stays connected.
     pub(super) fn set_wanted(&mut self, nearest: impl IntoIterator<Item = NodeId>) {
         self.wanted = nearest.into_iter().take(WANTED_MAX).collect();
-        self.forget_departures();
-    }
-
-    fn forget_departures(&mut self) {
         let Self { configured, trusted, wanted, known_departures, .. } = self;
         known_departures.retain(|node, _| configured.contains(node) || trusted.contains(node) || wanted.contains(node));
     }
@@ -186,12 +176,6 @@ impl Registry {
             kept.pop_front();
         }
         kept.push_back(departure);
-    }
-
-    /// The last departures of `node`, oldest first.
-    pub(super) fn departures_of(&self, node: NodeId) -> Vec<Departure> {
-        let own = self.known_departures.get(&node).into_iter().flatten();
-        own.chain(self.other_departures.iter().filter(|one| one.node == Some(node))).cloned().collect()
     }
 
     /// The last departures of everybody.
@@ -364,10 +348,14 @@ mod tests {
             registry.note(departure(30, n));
         }
         assert_eq!(registry.departures().len(), STRANGERS_KEPT + 1);
-        assert_eq!(registry.departures_of(NodeId([20; 32])), [Departure { times: 2, ..departure(20, 0) }]);
+        let of_20 = |registry: &Registry| {
+            let all = registry.departures().into_iter();
+            all.filter(|one| one.node == Some(NodeId([20; 32]))).collect::<Vec<_>>()
+        };
+        assert_eq!(of_20(&registry), [Departure { times: 2, ..departure(20, 0) }]);
         for n in 0..100 {
             registry.note(departure(20, n));
         }
-        assert_eq!(registry.departures_of(NodeId([20; 32])).len(), DEPARTURES_PER_NODE);
+        assert_eq!(of_20(&registry).len(), DEPARTURES_PER_NODE);
     }
 }

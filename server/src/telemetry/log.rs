@@ -1,6 +1,7 @@
 //! The log: lines on standard error, filtered, and a handle that changes the filter while the process runs.
 
 use std::fmt;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
@@ -78,8 +79,13 @@ pub fn start_log(format: LogFormat, filter: &str) -> Result<LogControl, LogError
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(filter)
-        .map_err(|error| LogError::Filter { filter: filter.to_owned(), reason: error.to_string() })
+    let wrong = |reason: String| LogError::Filter { filter: filter.to_owned(), reason };
+    // To `EnvFilter` a mistyped level is a module of that name, and everything else would fall silent.
+    let bare = filter.split(',').filter(|part| !part.contains(['=', '[']));
+    if let Some(part) = bare.filter(|part| !part.is_empty()).find(|part| part.parse::<LevelFilter>().is_err()) {
+        return Err(wrong(format!("{part:?} is not a level: off, error, warn, info, debug or trace")));
+    }
+    EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))
 }
 
 /// Escape codes are for terminals: in a log file they are noise.
@@ -94,8 +100,13 @@ mod tests {
 
     #[test]
     fn a_bad_log_filter_is_refused_with_a_way_out() {
-        let error = start_log(LogFormat::Text, "a=b=c").unwrap_err();
-        assert!(error.to_string().contains("info"), "{error}");
+        for bad in ["a=b=c", "debgu", "info,fba_server::overlay", "fba_server=debgu"] {
+            let error = parse(bad).unwrap_err();
+            assert!(error.to_string().contains("fba_server::overlay=debug"), "{error}");
+        }
+        for good in ["", "off", "INFO", "warn,fba_server::herder=debug", "info,[http]=trace"] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use super::node::Running;
 use crate::config::Config;
+use crate::key::node_strkey;
 use crate::ledger::Genesis;
 use crate::overlay::{self, PeerAddress, Reached};
 use std::collections::BTreeSet;
@@ -64,8 +65,7 @@ pub(super) fn peers(
         return findings.push(Finding::warn(check, "nobody's address is known", fix));
     }
     let linked: BTreeSet<String> = running.map(Running::linked).unwrap_or_default();
-    let is_linked =
-        |peer: &&crate::config::Peer| peer.key.is_some_and(|key| linked.contains(&crate::key::node_strkey(key)));
+    let is_linked = |peer: &&crate::config::Peer| peer.key.is_some_and(|key| linked.contains(&node_strkey(key)));
     let (up, others): (Vec<_>, Vec<_>) = config.peers.iter().partition(is_linked);
     let addresses: Vec<PeerAddress> =
         others.iter().map(|peer| PeerAddress { address: peer.address.to_string(), key: peer.key }).collect();
@@ -75,10 +75,16 @@ pub(super) fn peers(
         let name = peer
             .key
             .map_or_else(|| peer.address.to_string(), |key| format!("{} at {}", config.name(key), peer.address));
-        findings.extend(judged(&name, answer, running.is_some(), reached == 0));
+        // One that is configured without a key is linked under the key it proved.
+        let is_linked = |reached: &Reached| linked.contains(&node_strkey(reached.node));
+        if !answer.as_ref().is_ok_and(is_linked) {
+            findings.extend(judged(&name, answer, running.is_some(), reached == 0));
+        }
     }
     let count = config.peers.len();
-    let says = format!("{reached} of {count} answer, {} of them linked with the running node", up.len());
+    let linked_now = answers.iter().flatten().filter(|reached| linked.contains(&node_strkey(reached.node))).count();
+    let linked_now = linked_now.saturating_add(up.len());
+    let says = format!("{reached} of {count} answer, {linked_now} of them linked with the running node");
     let fix = "is UDP open in the firewall, on both sides? are the addresses right? do the others run? (`fba peers` on theirs)";
     findings.push(if reached == 0 { Finding::fail(check, says, fix) } else { Finding::ok(check, says) });
 }
@@ -94,8 +100,7 @@ fn judged(name: &str, answer: &Result<Reached, String>, runs: bool, none: bool) 
         Ok(reached) if runs => {
             let says =
                 format!("{name} answers (ledger {}), but the running node names no link with it", reached.ledger);
-            let fix = "look for it in the node's log and in `fba peers`; without a key in the configuration it may be linked \
-                       under its key";
+            let fix = "look for it in the node's log and in `fba peers`, which say why links ended";
             Some(Finding::warn("peer", says, fix))
         }
         Ok(_) => None,

@@ -1,7 +1,7 @@
 //! The running node, if there is one: how it stands, its clock, and what its quorum can bear.
 
 use super::finding::Finding;
-use crate::cli::client::{Client, NodeArgs};
+use crate::cli::client::{Client, NodeArgs, reachable};
 use crate::config::safety::{self, Intersection, Safety};
 use crate::config::{Config, tree};
 use crate::http::dto;
@@ -9,7 +9,6 @@ use crate::key::{node_from_strkey, node_strkey};
 use crate::store::{KeyMark, inspect};
 use fba_core::{NodeId, QuorumSet};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the running node says of itself.
@@ -35,15 +34,6 @@ impl Running {
     pub(super) fn linked(&self) -> BTreeSet<String> {
         self.peers.peers.iter().map(|peer| peer.node.clone()).collect()
     }
-}
-
-/// A listener on all addresses is called on the loopback one.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-        address.set_ip(loopback);
-    }
-    address
 }
 
 pub(super) fn check(config: &Config, running: Option<&Running>, findings: &mut Vec<Finding>) {

@@ -195,18 +195,26 @@ fn resumed(path: &Path, from: u64) -> Result<(File, u64), CliError> {
     let (mut next, mut whole) = (from, 0);
     let mut line = Vec::new();
     let mut reader = BufReader::new(&file);
+    let foreign = |next: u64| {
+        let message = format!(
+            "{shown}: the line for ledger {next} is not one: it is no export from ledger {from} on; give the --from it \
+             was begun with, or another file"
+        );
+        CliError::new(Exit::Data, message)
+    };
     while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 && line.ends_with(b"\n") {
         let begun: Option<Begun> = serde_json::from_slice(&line).ok();
         if begun.is_none_or(|begun| begun.sequence != next) {
-            let message = format!(
-                "{shown}: the line for ledger {next} is not one: it is no export from ledger {from} on; give the --from it \
-                 was begun with, or another file"
-            );
-            return Err(CliError::new(Exit::Data, message));
+            return Err(foreign(next));
         }
         next = next.saturating_add(1);
         whole += line.len() as u64;
         line.clear();
+    }
+    // Only what an export of ours can have left is cut off.
+    let beginning = format!("{{\"sequence\":{next},");
+    if !line.starts_with(beginning.as_bytes()) && !beginning.as_bytes().starts_with(&line) {
+        return Err(foreign(next));
     }
     file.set_len(whole).map_err(failed)?;
     file.seek(SeekFrom::End(0)).map_err(failed)?;

@@ -92,7 +92,8 @@ pub(crate) fn admin() -> Admin {
         shutdown: stop,
         metrics: Arc::default(),
     };
-    let config = AdminConfig { listen: "127.0.0.1:0".parse().unwrap(), token_file: token_file.clone() };
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let config = AdminConfig { listen, names: Vec::new(), token_file: token_file.clone() };
     let handle = start(&config, state).unwrap();
     Admin { token: Token::read(&token_file).unwrap(), token_file, handle, links, shutdown, requests, _folder: folder }
 }
