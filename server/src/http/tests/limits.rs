@@ -57,7 +57,10 @@ fn too_many_headers_are_refused() {
     let many = "X-A: 1\r\n".repeat(100);
     assert_eq!(node.send("GET", "/livez", &many, b"").status, 431);
     let large = format!("X-A: {}\r\n", "1".repeat(64 * 1024));
+    let counted = || node.metrics.http_rejected.get_or_create(&[("limit", "size")]).get();
+    let before = counted();
     assert_eq!(node.send("GET", "/livez", &large, b"").status, 431);
+    assert_eq!(counted(), before + 1, "an answer of hyper's is counted like ours");
 }
 
 #[test]
