@@ -153,7 +153,7 @@ impl Running {
         let outcome = self.thread.join().expect("the consensus thread does not panic");
         match Arc::into_inner(self.overlay) {
             Some(overlay) => crate::runtime::block_on(overlay.close()),
-            None => tracing::debug!("ledgers are still being read for a peer: it gets no goodbye"),
+            None => tracing::debug!("an admin request still looks at the links: peers get no goodbye"),
         }
         self.http.stop();
         self.admin.into_iter().for_each(HttpHandle::stop);

@@ -7,21 +7,3 @@ const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 pub(super) fn current() -> String {
     std::fs::read_to_string(BOOT_ID_FILE).map(|text| text.trim().to_owned()).unwrap_or_default()
 }
-
-/// May what was written in the run named `then` be lost in the run named `now`?
-pub(super) fn may_have_lost(then: &str, now: &str) -> bool {
-    then != now || now.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_same_named_run_keeps_everything() {
-        assert!(!may_have_lost("a", "a"));
-        assert!(may_have_lost("a", "b"));
-        assert!(may_have_lost("", ""));
-        assert_eq!(current(), current());
-    }
-}

@@ -465,7 +465,7 @@ fn note_boot(connection: &mut Connection, now: &str, last: u64) -> Result<SlotIn
     let Some((network, node, id, then, forgotten)) = row else {
         return Err(META.corrupt(1, "it is missing"));
     };
-    let lost = boot::may_have_lost(&String::from_utf8_lossy(&then), now);
+    let lost = !Run::named(&String::from_utf8_lossy(&then)).lasts_until(Run::named(now));
     let forgotten = if lost { last.saturating_add(1) } else { forgotten };
     let transaction = begin(connection)?;
     let (network, node) = (ValueRef::Blob(&network.0), ValueRef::Blob(&node.0));

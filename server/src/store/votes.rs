@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How many closed slots' votes are kept: as many as the herder still answers questions about.
-pub(crate) const CLOSED_SLOTS_KEPT: u64 = 12;
+pub(crate) const CLOSED_SLOTS_KEPT: u64 = crate::herder::SLOTS_KEPT;
 
 /// Votes with what is needed to take them up again.
 #[derive(Debug, Default)]
